@@ -1,0 +1,1 @@
+"""The demonstration of Millrace: train a digit classifier, predict the held-out scans."""

@@ -1,0 +1,3 @@
+module millrace.dev/node/pause
+
+go 1.21

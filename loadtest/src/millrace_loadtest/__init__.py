@@ -1,0 +1,1 @@
+"""Load and scaling benchmarks of Millrace."""

@@ -1,0 +1,38 @@
+# The inner loop (no cluster, no containers) and the whole test run.
+PYTEST := .venv/bin/pytest
+
+.PHONY: setup
+setup: ## Install uv and the Python workspace into .local and .venv
+	@local/python.sh
+
+.PHONY: lint
+lint: setup ## Lint, formatting, types and import contracts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: format
+format: setup ## Format the code and fix what ruff can fix
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+.PHONY: test-unit
+test-unit: setup ## Unit tests: no network, no containers, under 30 s
+	$(PYTEST) tests/unit
+
+.PHONY: test-charts
+test-charts: setup tools ## Charts: rendering, schema, refused values
+	$(PYTEST) tests/charts
+
+.PHONY: test-integration
+test-integration: setup build-images ## Against real RabbitMQ, Redis and Triton in containers
+	$(PYTEST) tests/integration
+
+.PHONY: test-e2e
+test-e2e: setup cluster build-images load-images ## On the kind cluster: install, jobs, scaling, faults, uninstall
+	$(PYTEST) tests/e2e
+
+.PHONY: test
+test: ## Everything that CI checks
+	@local/test.sh

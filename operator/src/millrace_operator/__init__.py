@@ -1,0 +1,1 @@
+"""Kubernetes operator of Millrace: scales worker pools and drives PredictionJobs."""

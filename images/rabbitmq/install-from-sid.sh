@@ -36,6 +36,5 @@ rm -rf /var/lib/rabbitmq /var/log/rabbitmq /etc/rabbitmq /etc/default/rabbitmq-s
 install -d -o rabbitmq -g rabbitmq -m 0755 /var/lib/rabbitmq /var/log/rabbitmq /etc/rabbitmq /etc/rabbitmq/conf.d
 
 step "strip"
-apt-get remove -y --purge --allow-remove-essential systemd-standalone-sysusers >/dev/null 2>&1 || true
 rm -rf /usr/lib/erlang/lib/*/examples /usr/lib/erlang/lib/*/src /usr/lib/erlang/lib/*/include /usr/bin/rabbitmqadmin* \
   /etc/apt/sources.list.d/sid.list /var/lib/apt/lists/* /var/cache/* /var/log/apt /var/log/*.log /usr/share/doc/* /usr/share/man/*

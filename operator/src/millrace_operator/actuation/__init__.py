@@ -1,0 +1,1 @@
+"""Everything that the operator writes: replicas, status, Events, messages."""

@@ -1,0 +1,1 @@
+"""Typed views of the resources that users write."""

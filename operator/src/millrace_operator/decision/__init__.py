@@ -1,0 +1,1 @@
+"""How many replicas a pool needs, and why. Pure: no clock, network, log or chance."""

@@ -1,0 +1,1 @@
+"""The border to kopf: watches, start and stop."""

@@ -1,0 +1,50 @@
+"""What the control loops work with, made once at start by `__main__` and handed to each of them.
+
+The loops declare the part that they use as a Protocol of their own; this class satisfies them by its shape, so that no loop
+imports `handlers`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from millrace_operator.actuation.kubernetes_api import KubernetesApi
+from millrace_operator.actuation.publisher import PlanPublisher
+from millrace_operator.clock import Clock
+from millrace_operator.handlers.object_store import ObjectStore
+from millrace_operator.settings import OperatorSettings
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorContext:
+    """Settings, clients and the objects that are known now."""
+
+    settings: OperatorSettings
+    redis: Redis
+    """Answers are str (decode_responses); each command has a time limit of settings.redis_timeout_seconds."""
+    publisher: PlanPublisher
+    """`await publisher.publish_plan(task)` returns after the broker confirmed it, or raises PublishError."""
+    kubernetes: KubernetesApi
+    """Writes: patch_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
+    objects: ObjectStore
+    clock: Clock
+
+    def worker_pools(self) -> tuple[Body, ...]:
+        """List all WorkerPools, as raw bodies."""
+        return self.objects.worker_pools.bodies()
+
+    def prediction_jobs(self) -> tuple[Body, ...]:
+        """List all PredictionJobs, as raw bodies."""
+        return self.objects.prediction_jobs.bodies()
+
+    def deployments(self) -> tuple[Body, ...]:
+        """List all Deployments of the watched namespaces, without their pod templates."""
+        return self.objects.deployments.bodies()
+
+    @property
+    def is_synced(self) -> bool:
+        """Tell whether every object was listed once: before that, an object that is missing here may exist."""
+        return self.objects.is_synced

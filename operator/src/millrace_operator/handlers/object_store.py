@@ -1,0 +1,82 @@
+"""The objects that the operator watches, in memory.
+
+Watch events keep it fresh within milliseconds. A watch that had to start anew does not tell what was deleted in between, so
+`replace_all` compares it with a full list now and then. Each body is replaced, never changed: readers may keep it.
+"""
+
+from typing import Any
+
+Body = dict[str, Any]
+
+
+class BodiesByUid:
+    """The objects of one resource."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, Body] = {}
+        self._is_listed = False
+
+    @property
+    def is_listed(self) -> bool:
+        """Tell whether a full list was taken in since the start."""
+        return self._is_listed
+
+    def bodies(self) -> tuple[Body, ...]:
+        """Return all objects, in the order in which they were first seen."""
+        return tuple(self._bodies.values())
+
+    def uids(self) -> frozenset[str]:
+        """Return which objects are here now: take it before a list, hand it to `replace_all` after it."""
+        return frozenset(self._bodies)
+
+    def put(self, body: Body) -> None:
+        """Take in an object, unless a newer version of it is here."""
+        uid = body["metadata"]["uid"]
+        known = self._bodies.get(uid)
+        if known is None or _version(body) >= _version(known):
+            self._bodies[uid] = body
+
+    def remove(self, uid: str) -> None:
+        """Forget an object; one that is not here changes nothing."""
+        self._bodies.pop(uid, None)
+
+    def replace_all(self, listed: list[Body], *, known_before: frozenset[str]) -> None:
+        """Take in a full list; objects that were known before it was taken and are not in it are gone."""
+        listed_uids = {body["metadata"]["uid"] for body in listed}
+        for gone in known_before - listed_uids:
+            self.remove(gone)
+        for body in listed:
+            self.put(body)
+        self._is_listed = True
+
+
+class ObjectStore:
+    """All resources that the operator watches."""
+
+    def __init__(self) -> None:
+        self.worker_pools = BodiesByUid()
+        self.prediction_jobs = BodiesByUid()
+        self.deployments = BodiesByUid()
+
+    @property
+    def is_synced(self) -> bool:
+        """Tell whether every resource was listed once."""
+        return self.worker_pools.is_listed and self.prediction_jobs.is_listed and self.deployments.is_listed
+
+
+def slim(body: Body) -> Body:
+    """Keep what the operator reads of a Deployment: pod templates of a whole cluster need not stay in memory."""
+    metadata, spec = body["metadata"], body.get("spec", {})
+    return {
+        "metadata": {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion") if key in metadata},
+        "spec": {"replicas": spec.get("replicas", 1)},
+        "status": {key: body.get("status", {}).get(key, 0) for key in ("replicas", "readyReplicas")},
+    }
+
+
+def _version(body: Body) -> int:
+    # Resource versions of one object only grow, and are decimal numbers since Kubernetes 1.35 says so (in fact: always).
+    try:
+        return int(body["metadata"].get("resourceVersion", 0))
+    except ValueError:
+        return 0

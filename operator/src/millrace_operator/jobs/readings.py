@@ -1,0 +1,91 @@
+"""What was seen of a job outside its own object: its ledger and its pool, at one moment.
+
+Not being able to look is a value of its own here. A ledger that cannot be read says nothing about the job, while one that
+is not there says that the job was not submitted, or that Redis lost it.
+"""
+
+from dataclasses import dataclass
+
+from millrace_operator.api.prediction_job import PredictionJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRecords:
+    """How many records failed for one reason, with an example."""
+
+    code: str
+    message: str
+    count: int
+    sample_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerReading:
+    """The ledger of a job. None is "not yet known"; times are seconds since the epoch."""
+
+    state: str
+    submitted_at: float | None = None
+    plan_published_at: float | None = None
+    plan_publications: int = 0
+    total: int | None = None
+    shards_total: int | None = None
+    shards_done: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    in_flight: int = 0
+    first_shard_at: float | None = None
+    last_progress_at: float | None = None
+    last_shard_at: float | None = None
+    finalized_at: float | None = None
+    output_uri: str = ""
+    manifest_uri: str = ""
+    model_version: str = ""
+    waiting_for: str = ""
+    stop_reason: str = ""
+    stop_message: str = ""
+    failures: tuple[FailedRecords, ...] = ()
+
+    @property
+    def done(self) -> int:
+        """Records that have their result or their error."""
+        return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerMissing:
+    """Redis answered, and has no ledger of this job."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerUnknown:
+    """Redis did not answer; nothing is known, so nothing changes."""
+
+    message: str
+
+
+Ledger = LedgerReading | LedgerMissing | LedgerUnknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """What a job needs to know of its WorkerPool."""
+
+    name: str
+    queue: str
+    ready_replicas: int = 0
+    broker_trouble: str = ""
+    """Why the pool's queue cannot be read; empty when it can, or when the pool has not said yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """All that is known of one job at one moment."""
+
+    job: PredictionJob
+    ledger: Ledger
+    pool: PoolView | None
+    """None: there is no WorkerPool of that name in the namespace."""
+    pool_names: tuple[str, ...] = ()
+    publish_trouble: str = ""
+    """Why the last try to publish this job's plan failed; empty when it did not."""

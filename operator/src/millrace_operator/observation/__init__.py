@@ -1,0 +1,1 @@
+"""What the broker says, with its time, or why it cannot be known."""

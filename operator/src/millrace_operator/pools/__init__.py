@@ -1,0 +1,1 @@
+"""The control loop of the WorkerPools: observe, decide, actuate, report."""

@@ -1,0 +1,1 @@
+"""How a decision is told: status, Events, metrics, log."""

@@ -1,0 +1,49 @@
+"""The operator's settings, read once at start from the environment (prefix MILLRACE_)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class OperatorSettings(BaseSettings):
+    """Where the broker, Redis and the namespaces are, and how often the loops run."""
+
+    model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True)
+
+    broker_url: SecretStr = Field(description="amqp://user:password@host:5672/vhost of RabbitMQ.")
+    broker_metrics_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        description="Prometheus endpoints of all RabbitMQ nodes, e.g. http://host:15692, separated by commas."
+    )
+    redis_url: SecretStr = Field(description="redis://:password@host:6379/0 of the job ledger.")
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Namespaces to watch, separated by commas; empty watches the whole cluster."
+    )
+    pool_loop_seconds: float = Field(default=1.0, ge=0.1, le=60, description="How often all pools are sized.")
+    job_loop_seconds: float = Field(default=1.0, ge=0.1, le=60, description="How often all jobs are advanced.")
+    idle_seconds: int = Field(
+        default=60, ge=1, le=86_400, description="How long demand must stay lower before pods go, unless the pool says."
+    )
+    status_interval_seconds: float = Field(default=5.0, ge=0, description="Least time between two writes of counts.")
+    resync_seconds: float = Field(default=120.0, ge=5, description="How often watched objects are compared with a list.")
+    broker_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one read of the broker.")
+    redis_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one Redis command.")
+    kubernetes_timeout_seconds: float = Field(default=5.0, gt=0, description="Limit of one call of the Kubernetes API.")
+    publish_timeout_seconds: float = Field(default=5.0, gt=0, description="Limit of one publish with its confirm.")
+    system_queue: str = "system"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    metrics_port: int = Field(default=8080, ge=1, le=65_535)
+    liveness_port: int = Field(default=8081, ge=1, le=65_535)
+
+    @field_validator("broker_metrics_urls", "namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("broker_metrics_urls")
+    @classmethod
+    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one endpoint, e.g. http://rabbitmq:15692")
+        return value

@@ -13,18 +13,30 @@ use_packaged_go() {
 }
 
 install_go() {
-  local codename
+  local codename mirror
   is_root_on_debian || fail "there is no Go of version 1.$GO_MINOR_FROM or later here" \
     "install Go, or run this as root on Debian"
-  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  if [[ $codename == bookworm ]]; then
-    # bookworm's own Go 1.19 cannot fetch a newer toolchain; its backports hold one that can.
-    sed -E 's/^(deb [^ ]+ )bookworm .*/\1bookworm-backports main/; s/^Suites: .*/Suites: bookworm-backports/' \
-      "$(backports_source)" >/etc/apt/sources.list.d/millrace-backports.sources
-    install_packages "compiling" golang-go/bookworm-backports golang-src/bookworm-backports
-  else
+  codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+  if [[ $codename != bookworm ]]; then
     install_packages "compiling" golang-go
+    return
   fi
+  # bookworm's own Go 1.19 cannot fetch a newer toolchain; its backports hold one that can. They are on the same mirror.
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Codename: bookworm" | head -n 1)
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" \
+    >/etc/apt/sources.list.d/bookworm-backports.list
+  install_packages "compiling" golang-go/bookworm-backports golang-src/bookworm-backports
+}
+
+# What Kubernetes components tell as their version is set when they are linked.
+kubernetes_ldflags() {
+  local version=$KUBERNETES_VERSION package minor flags=""
+  minor=${version#v1.} minor=${minor%%.*}
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor"
+    flags+=" -X $package.gitTreeState=clean -X $package.buildDate=1970-01-01T00:00:00Z"
+  done
+  echo "$flags"
 }
 
 # Have a Go that can build everything, or fail with what to do.

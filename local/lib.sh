@@ -13,7 +13,8 @@ CLUSTER_NAME=millrace
 NODE_CONTAINER=$CLUSTER_NAME-control-plane
 KUBECONFIG=$LOCAL_DIR/kubeconfig # never ~/.kube/config: no other cluster is ever touched
 MADE_BY_LABEL=millrace.dev/made-by=local
-export PROJECT_ROOT LOCAL_DIR BIN_DIR LOG_DIR CLUSTER_NAME NODE_CONTAINER KUBECONFIG MADE_BY_LABEL
+PULLED_IMAGES=$LOCAL_DIR/pulled-images # so that `make clean` removes these and no others
+export PROJECT_ROOT LOCAL_DIR BIN_DIR LOG_DIR CLUSTER_NAME NODE_CONTAINER KUBECONFIG MADE_BY_LABEL PULLED_IMAGES
 export PATH="$BIN_DIR:$PATH"
 
 # shellcheck source=local/versions.sh
@@ -79,7 +80,7 @@ registry_reachable() {
   [[ $(<"$answer") == reachable ]]
 }
 
-# Pull an image, or return 1 where that is not possible. pull_image NAME
+# Pull an image that is not here, or return 1 where that is not possible. pull_image NAME
 pull_image() {
   registry_reachable || return 1
   note "pulling $1"
@@ -87,6 +88,7 @@ pull_image() {
     note "$1 could not be pulled"
     return 1
   }
+  echo "$1" >>"$PULLED_IMAGES"
 }
 
 image_exists() { docker image inspect "$1" >/dev/null 2>&1; }

@@ -7,7 +7,7 @@ source "$PROJECT_ROOT/local/go.sh"
 
 HINT="see the log; when the module proxy did not answer, run the same command again"
 
-version_numbers() { sed -n -E 's/.*v([0-9]+)\.([0-9]+)\.[0-9]+.*/\1 \2/p' | head -n 1; }
+version_numbers() { sed -n -E 's/.*v([0-9]+)\.([0-9]+).*/\1 \2/p' | head -n 1; }
 
 kind_suits() {
   local major minor

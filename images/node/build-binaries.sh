@@ -33,16 +33,6 @@ install_module() { # MODULE@VERSION LDFLAGS
   GOBIN=$OUT go_quietly install -v -trimpath -ldflags "-s -w $2" "$1"
 }
 
-kubernetes_ldflags() {
-  local version=$KUBERNETES_VERSION package minor flags=""
-  minor=${version#v1.} minor=${minor%%.*}
-  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor"
-    flags+=" -X $package.gitTreeState=clean -X $package.buildDate=1970-01-01T00:00:00Z"
-  done
-  echo "$flags"
-}
-
 step "Kubernetes $KUBERNETES_VERSION, etcd $ETCD_VERSION, CoreDNS $COREDNS_VERSION and the rest, from Go modules"
 require_go
 grep -q "k8s.io/kubernetes $KUBERNETES_VERSION\$" "$PROJECT_ROOT/images/node/kubernetes/go.mod" ||

@@ -34,12 +34,11 @@ def environment() -> dict[str, str]:
 
 def run(*command: str, stdin: bytes | None = None, timeout_seconds: float = 60.0) -> str:
     """Run a tool to its end and answer its standard output."""
-    # Without `stdin` a tool gets none at all: it must never wait for a terminal's input.
-    source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-    done = subprocess.run(  # type: ignore[call-overload]
-        command, **source, capture_output=True, check=False, env=environment(), timeout=timeout_seconds
+    # An empty input instead of none: a tool must never wait for a terminal.
+    done = subprocess.run(
+        command, input=stdin or b"", capture_output=True, check=False, env=environment(), timeout=timeout_seconds
     )
     stdout, stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     if done.returncode != 0:
         raise CommandError(command, status=done.returncode, stdout=stdout, stderr=stderr)
-    return str(stdout)
+    return stdout

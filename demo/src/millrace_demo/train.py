@@ -1,8 +1,8 @@
 """Train the digit classifier and lay out what the demonstration puts on its claim.
 
-`python -m millrace_demo.train --out DIR`: DIR/claim is copied to the claim as it is (`models/` is a Triton model repository,
-`input/` has the held-out records). DIR/labels.json has the true labels; it stays here, so that no part of the platform
-can have seen them.
+`python -m millrace_demo.train --out DIR`: DIR/claim is copied to the claim as it is: `models/` is a Triton model
+repository, `input/` has the held-out records. DIR/labels.json has the true labels; it stays here, where no part of the
+platform can see them.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Build the list `status.conditions` of any of our resources.
 
-Conditions are what programs and `kubectl wait` read, so the rules of the Kubernetes API hold here once for all kinds:
-`lastTransitionTime` moves only when `status` does, each type stands once, and the order never changes.
+Conditions are what programs and `kubectl wait` read, so the rules of the Kubernetes API hold here once for all
+kinds: `lastTransitionTime` moves only when `status` does, each type stands once, and the order never changes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

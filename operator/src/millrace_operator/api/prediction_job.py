@@ -1,7 +1,7 @@
 """The typed view of a PredictionJob: what the object says, before anything is decided about it.
 
-The API server has filled the schema's defaults in and refused what the schema can know to be wrong. Objects from before a
-default existed lack it, so optional fields are read with the same defaults here.
+The API server has filled the schema's defaults in and refused what the schema can know to be wrong. Objects from
+before a default existed lack it, so optional fields are read with the same defaults here.
 """
 
 from collections.abc import Mapping, Sequence

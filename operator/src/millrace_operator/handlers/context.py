@@ -31,6 +31,7 @@ class OperatorContext:
     """Writes: patch_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
     objects: ObjectStore
     clock: Clock
+    """`now()` is seconds since the epoch, `monotonic_seconds()` is for intervals."""
 
     def worker_pools(self) -> tuple[Body, ...]:
         """List all WorkerPools, as raw bodies."""

@@ -1,7 +1,7 @@
 """What was seen of a job outside its own object: its ledger and its pool, at one moment.
 
-Not being able to look is a value of its own here. A ledger that cannot be read says nothing about the job, while one that
-is not there says that the job was not submitted, or that Redis lost it.
+Not being able to look is a value of its own here. A ledger that cannot be read says nothing about the job, while one
+that is not there says that the job was not submitted, or that Redis lost it.
 """
 
 from dataclasses import dataclass

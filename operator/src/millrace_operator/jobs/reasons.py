@@ -57,7 +57,5 @@ class Reason(StrEnum):
     SUBMITTED = "Submitted"
 
 
-TROUBLES = frozenset(
-    {Reason.WAITING_FOR_TRITON, Reason.WAITING, Reason.BROKER_UNREACHABLE, Reason.LEDGER_UNREACHABLE}
-)
+TROUBLES = frozenset({Reason.WAITING_FOR_TRITON, Reason.WAITING, Reason.BROKER_UNREACHABLE, Reason.LEDGER_UNREACHABLE})
 """Reasons for which an active job does not get on, and goes on by itself later."""

@@ -1,7 +1,7 @@
 """Turn a PredictionJob's spec into the plan task that workers understand, or say why not. Pure.
 
-What is refused here is what the schema of the resource cannot express. What only a worker can know (no such model, no such
-file) comes back through the ledger.
+What is refused here is what the schema of the resource cannot express. What only a worker can know (no such model,
+no such file) comes back through the ledger.
 """
 
 import json
@@ -24,12 +24,13 @@ from millrace_contracts.tasks import (
     RetryPolicy,
 )
 from millrace_operator.api.prediction_job import PredictionJob
+from millrace_operator.errors import OperatorError
 
 INLINE_LIMIT_BYTES: Final = 64 * 1024
 """Inline records travel through etcd, the watch of the operator and one broker message; a claim has no such limit."""
 
 
-class SpecRefused(Exception):
+class SpecRefused(OperatorError):  # noqa: N818 - it says what happened
     """This spec can never run; the message says what to change."""
 
 
@@ -45,7 +46,9 @@ def build_plan(job: PredictionJob, *, queue: str) -> PlanTask:
     except ValidationError as error:
         raise SpecRefused(_describe(error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise SpecRefused(f"spec cannot be understood ({type(error).__name__}: {error}); compare it with the samples") from error
+        raise SpecRefused(
+            f"spec cannot be understood ({type(error).__name__}: {error}); compare it with the samples"
+        ) from error
 
 
 def _job_spec(job: PredictionJob, queue: str) -> JobSpec:
@@ -87,8 +90,8 @@ def _check_inline_size(records: list[dict[str, Any]]) -> None:
     size_bytes = len(json.dumps(records, ensure_ascii=False, separators=(",", ":")).encode())
     if size_bytes > INLINE_LIMIT_BYTES:
         raise SpecRefused(
-            f"input.inline.records is {size_bytes:,} bytes of JSON and the limit is {INLINE_LIMIT_BYTES:,}; write the records "
-            "into a JSONL file on a claim and name it in input.persistentVolumeClaim"
+            f"input.inline.records is {size_bytes:,} bytes of JSON and the limit is {INLINE_LIMIT_BYTES:,}; "
+            "write the records into a JSONL file on a claim and name it in input.persistentVolumeClaim"
         )
 
 

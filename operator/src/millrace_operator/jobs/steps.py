@@ -10,7 +10,10 @@ from millrace_contracts.tasks import PlanTask
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Make the ledger. Done before the plan is published, so that a task without a ledger belongs to a job that is gone."""
+    """Make the ledger.
+
+    Done before the plan is published, so that a task that finds no ledger belongs to a job that is gone.
+    """
 
     is_again: bool = False
     """The job had a ledger and Redis lost it; all of its shards run again."""

@@ -1,0 +1,55 @@
+{{/*
+Peers and rules that several NetworkPolicies share.
+
+  {{ include "millrace.peers" (dict "root" $ "components" (list "worker" "flower")) }}  a `from` or `to` list of our pods
+  {{ include "millrace.pagePeers" $ }}                                                  who may open a page for people
+  {{ include "millrace.dnsEgress" $ }}                                                  an egress rule
+  {{ include "millrace.brokerEgress" (dict "root" $ "ports" (list 5672)) }}             egress rules to RabbitMQ
+  {{ include "millrace.redisEgress" $ }}                                                egress rules to Redis
+*/}}
+
+{{- define "millrace.peers" -}}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/instance: {{ .root.Release.Name }}
+      app.kubernetes.io/part-of: millrace
+    matchExpressions:
+      - {key: app.kubernetes.io/component, operator: In, values: {{ .components | toJson }}}
+{{- end }}
+
+{{- define "millrace.pagePeers" -}}
+{{ .Values.networkPolicy.pagesFrom | default (list (dict "podSelector" dict)) | toYaml }}
+{{- end }}
+
+{{- define "millrace.dnsEgress" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end }}
+
+{{- define "millrace.brokerEgress" -}}
+{{- if .root.Values.rabbitmq.enabled }}
+- to: {{- include "millrace.peers" (dict "root" .root "components" (list "rabbitmq")) | nindent 4 }}
+  ports:
+    {{- range .ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- else }}
+- ports:
+    {{- range .root.Values.externalBroker.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.redisEgress" -}}
+{{- if .Values.redis.enabled }}
+- to: {{- include "millrace.peers" (dict "root" . "components" (list "redis")) | nindent 4 }}
+  ports: [{port: 6379}]
+{{- else }}
+- ports:
+    {{- range .Values.externalRedis.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}

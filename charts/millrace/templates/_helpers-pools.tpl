@@ -1,0 +1,46 @@
+{{/*
+Worker pools as they are after all defaults.
+
+  {{ include "millrace.pools" $ | fromJsonArray }}                        every pool, `system` first, all keys present
+  {{ include "millrace.replicas" (dict "root" $ "name" ... "min" 0) }}    the field `replicas` of a pool's Deployment
+*/}}
+
+{{- define "millrace.pools" -}}
+{{- $root := . -}}
+{{- $pools := list -}}
+{{- $system := merge (dict "name" "system" "queue" "system" "triton" (dict "mode" "none")) .Values.systemPool -}}
+{{- range prepend .Values.workerPools $system -}}
+{{- $pool := mergeOverwrite (deepCopy $root.Values.workerPoolDefaults) (deepCopy .) -}}
+{{- $_ := set $pool "queue" ($pool.queue | default $pool.name) -}}
+{{- $_ := set $pool "image" (mergeOverwrite (deepCopy $root.Values.worker.image) $pool.image) -}}
+{{- $_ := set $pool.triton "image" (mergeOverwrite (deepCopy $root.Values.triton.image) $pool.triton.image) -}}
+{{- /* A repository of the pool's own replaces the default one instead of joining it. */ -}}
+{{- with (.triton | default dict).modelRepository }}{{ $_ := set $pool.triton "modelRepository" . }}{{ end -}}
+{{- $_ := set $pool "grace" ($pool.terminationGracePeriodSeconds | default (add $root.Values.worker.taskTimeLimitSeconds 60)) -}}
+{{- $pools = append $pools $pool -}}
+{{- end -}}
+{{- $pools | toJson -}}
+{{- end }}
+
+{{/*
+The operator owns `replicas`, so an upgrade must not set it back. At first install it is the pool's minimum. Later it is left
+out if server-side apply knows another owner, else it is what the cluster has. (With client-side apply, and as long as Helm
+is the only owner, a field that is left out would be reset to 1.)
+*/}}
+{{- define "millrace.replicas" -}}
+{{- $live := lookup "apps/v1" "Deployment" .root.Release.Namespace .name -}}
+{{- if not $live }}
+replicas: {{ .min }}
+{{- else }}
+{{- $applied := false }}
+{{- $owned := false }}
+{{- range $live.metadata.managedFields | default list }}
+{{- $owns := hasKey (dig "fieldsV1" "f:spec" dict .) "f:replicas" }}
+{{- if and (eq .manager "helm") (eq .operation "Apply") }}{{ $applied = true }}{{ end }}
+{{- if and $owns (ne .manager "helm") }}{{ $owned = true }}{{ end }}
+{{- end }}
+{{- if not (and $applied $owned) }}
+replicas: {{ $live.spec.replicas }}
+{{- end }}
+{{- end }}
+{{- end }}

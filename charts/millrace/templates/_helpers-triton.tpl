@@ -1,0 +1,103 @@
+{{/*
+The Triton container of a pool, the same beside a worker and as a Deployment of its own.
+
+  {{ include "millrace.tritonContainer" (dict "root" $ "pool" $pool "sidecar" true) }}   the container, as a list item
+  {{ include "millrace.tritonVolumes" $pool }}                                           its volumes, as list items
+  {{ include "millrace.tritonUrl" (dict "root" $ "pool" $pool) }}                        where workers reach it; "" for none
+*/}}
+
+{{- define "millrace.tritonUrl" -}}
+{{- if eq .pool.triton.mode "sidecar" -}}
+127.0.0.1:8001
+{{- else if eq .pool.triton.mode "service" -}}
+dns:///{{ .root.Release.Name }}-triton-{{ .pool.name }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}:8001
+{{- else if eq .pool.triton.mode "external" -}}
+{{ .pool.triton.url }}
+{{- end -}}
+{{- end }}
+
+{{- define "millrace.tritonContainer" -}}
+{{- $triton := .pool.triton -}}
+{{- $repository := $triton.modelRepository -}}
+- name: triton
+  image: {{ include "millrace.image" (dict "root" .root "image" $triton.image) }}
+  imagePullPolicy: {{ $triton.image.pullPolicy }}
+  command: [tritonserver]
+  args:
+    - --model-repository={{ $repository.uri | default "/models" }}
+    {{- range $triton.args }}
+    - {{ . | quote }}
+    {{- end }}
+  {{- if .sidecar }}
+  # A native sidecar: it is ready before the worker takes its first task, and ends after the worker's last one.
+  restartPolicy: Always
+  {{- end }}
+  {{- with $triton.extraEnv }}
+  env: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  ports:
+    - {name: triton-http, containerPort: 8000}
+    - {name: triton-grpc, containerPort: 8001}
+    - {name: triton-metrics, containerPort: 8002}
+  startupProbe:
+    httpGet: {path: /v2/health/ready, port: triton-http}
+    periodSeconds: 1
+    timeoutSeconds: 5
+    failureThreshold: {{ $triton.startupSeconds }}
+  readinessProbe:
+    httpGet: {path: /v2/health/ready, port: triton-http}
+    periodSeconds: 10
+    timeoutSeconds: 5
+  livenessProbe:
+    httpGet: {path: /v2/health/live, port: triton-http}
+    periodSeconds: 20
+    timeoutSeconds: 10
+    failureThreshold: 6
+  resources: {{- include "millrace.gpuResources" (dict "resources" $triton.resources "gpu" .pool.gpu) | nindent 4 }}
+  {{- include "millrace.containerSecurity" . | nindent 2 }}
+  volumeMounts:
+    - {name: triton-tmp, mountPath: /tmp}
+    - {name: triton-shm, mountPath: /dev/shm}
+    {{- with $repository.persistentVolumeClaim }}
+    - name: models
+      mountPath: /models
+      readOnly: true
+      {{- with .subPath }}
+      subPath: {{ . | quote }}
+      {{- end }}
+    {{- end }}
+    {{- if $repository.configMap }}
+    - {name: models, mountPath: /models, readOnly: true}
+    {{- end }}
+{{- end }}
+
+{{- define "millrace.tritonVolumes" -}}
+- name: triton-tmp
+  emptyDir: {}
+- name: triton-shm
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ .triton.sharedMemory }}
+{{- with .triton.modelRepository.persistentVolumeClaim }}
+- name: models
+  persistentVolumeClaim:
+    claimName: {{ .claimName }}
+{{- end }}
+{{- with .triton.modelRepository.configMap }}
+- name: models
+  configMap:
+    name: {{ .name }}
+    {{- with .items }}
+    items: {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Resources with the pool's GPUs added, which Kubernetes wants as a limit. */}}
+{{- define "millrace.gpuResources" -}}
+{{- $resources := deepCopy .resources -}}
+{{- if gt (int .gpu.count) 0 -}}
+{{- $_ := set $resources "limits" (merge (dict .gpu.resourceName (int .gpu.count)) ($resources.limits | default dict)) -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end }}

@@ -1,0 +1,60 @@
+{{/*
+What RabbitMQ is told at each start: vhost, users, permissions, policies, exchanges, queues. "@worker-password@" and its like
+are replaced inside the pod, so this text holds no secret. An external broker needs the same.
+
+The vhost is Millrace's alone, so the worker user may use any name in it but RabbitMQ's own: pools come and go without a
+restart of the broker. The operator publishes plans and asks how long queues are, which needs no permission on them. Flower
+listens to events and asks workers.
+
+at-least-once: a task that is given up stays in its queue until the dead-letter queue has it; it needs reject-publish.
+*/}}
+
+{{- define "millrace.rabbitmqPolicies" -}}
+{{- $vhost := include "millrace.vhost" . -}}
+{{- $work := dict "delivery-limit" .Values.rabbitmq.deliveryLimit "dead-letter-exchange" "millrace.dead" "dead-letter-strategy" "at-least-once" "overflow" "reject-publish" "consumer-timeout" (mul .Values.rabbitmq.consumerTimeoutSeconds 1000) -}}
+{{- $dead := dict "max-length" .Values.rabbitmq.deadLetterMaxLength "overflow" "drop-head" -}}
+{{- list
+  (dict "vhost" $vhost "name" "work-queues" "pattern" "^(?!amq\\.|celery)(?!.*\\.dead$).+$" "apply-to" "quorum_queues" "priority" 0 "definition" $work)
+  (dict "vhost" $vhost "name" "dead-letter-queues" "pattern" "\\.dead$" "apply-to" "quorum_queues" "priority" 0 "definition" $dead)
+  | toJson -}}
+{{- end }}
+
+{{- define "millrace.rabbitmqAccess" -}}
+{{- $users := list
+  (dict "name" "admin" "password" "@admin-password@" "tags" (list "administrator"))
+  (dict "name" "worker" "password" "@worker-password@" "tags" list)
+  (dict "name" "operator" "password" "@operator-password@" "tags" list)
+  (dict "name" "flower" "password" "@flower-password@" "tags" (list "monitoring")) -}}
+{{- $vhost := include "millrace.vhost" . -}}
+{{- $any := "^(?!amq\\.).+$" -}}
+{{- $operator := "^(millrace|system|celeryev)(\\.dead)?$|^celery_delayed_" -}}
+{{- $flower := "^celeryev|celery\\.pidbox$" -}}
+{{- $permissions := list
+  (dict "vhost" $vhost "user" "admin" "configure" ".*" "write" ".*" "read" ".*")
+  (dict "vhost" $vhost "user" "worker" "configure" $any "write" $any "read" $any)
+  (dict "vhost" $vhost "user" "operator" "configure" $operator "write" $operator "read" $operator)
+  (dict "vhost" $vhost "user" "flower" "configure" $flower "write" $flower "read" $flower) -}}
+{{- dict "users" $users "permissions" $permissions "vhosts" (list (dict "name" $vhost)) | toJson -}}
+{{- end }}
+
+{{- define "millrace.rabbitmqDefinitions" -}}
+{{- $vhost := include "millrace.vhost" . -}}
+{{- $quorum := dict "x-queue-type" "quorum" -}}
+{{- $exchanges := list -}}
+{{- range list "millrace" "millrace.dead" -}}
+{{- $exchanges = append $exchanges (dict "vhost" $vhost "name" . "type" "topic" "durable" true "auto_delete" false "internal" false "arguments" dict) -}}
+{{- end -}}
+{{- $queues := list -}}
+{{- $bindings := list -}}
+{{- range include "millrace.pools" . | fromJsonArray -}}
+{{- $dead := printf "%s.dead" .queue -}}
+{{- range list .queue $dead -}}
+{{- $queues = append $queues (dict "vhost" $vhost "name" . "durable" true "auto_delete" false "arguments" $quorum) -}}
+{{- end -}}
+{{- $binding := dict "vhost" $vhost "destination_type" "queue" "routing_key" .queue "arguments" dict -}}
+{{- $bindings = append $bindings (merge (dict "source" "millrace" "destination" .queue) $binding) -}}
+{{- $bindings = append $bindings (merge (dict "source" "millrace.dead" "destination" $dead) $binding) -}}
+{{- end -}}
+{{- $topology := dict "exchanges" $exchanges "queues" $queues "bindings" $bindings "policies" (include "millrace.rabbitmqPolicies" . | fromJsonArray) -}}
+{{- merge (include "millrace.rabbitmqAccess" . | fromJson) $topology | toPrettyJson -}}
+{{- end }}

@@ -1,0 +1,107 @@
+"""Show a job while it runs: a moving bar for a person, a line at each change for a log."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from millrace_demo.job_view import JobView
+from millrace_demo.pool_history import PoolSample
+
+
+class ProgressDisplay(Protocol):
+    """Shows a job and its pool while its context is open."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+
+    def show(self, *, job: JobView, pool: PoolSample, seconds: float) -> None:
+        """Show how things are `seconds` after the job was applied."""
+
+
+class PlainLines:
+    """Writes a line whenever something changed."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, *, job: JobView, pool: PoolSample, seconds: float) -> None:
+        """Write one line, unless it says what the last one said."""
+        line = f"{job.state:<18} {records_in_words(job):<24} {pods_in_words(pool):<22} {pace_in_words(job)}".rstrip()
+        if line != self._last:
+            self._console.print(f"  {seconds:6.1f} s  {line}", soft_wrap=True)
+            self._last = line
+
+
+class MovingBar:
+    """Draws a bar that fills."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("  [bold]{task.description:<18}"),
+            BarColumn(bar_width=36),
+            TextColumn("{task.fields[records]}  {task.fields[pods]}  {task.fields[pace]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task("Pending", total=None, records="", pods="", pace="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, *, job: JobView, pool: PoolSample, seconds: float) -> None:
+        """Redraw the bar."""
+        self._bar.update(
+            self._task,
+            description=job.state,
+            total=job.total,
+            completed=job.done,
+            records=records_in_words(job),
+            pods=pods_in_words(pool),
+            pace=f"{seconds:.0f} s {pace_in_words(job)}",
+        )
+
+
+def display_for(console: Console) -> ProgressDisplay:
+    """Choose by what the console is."""
+    return MovingBar(console) if console.is_terminal else PlainLines(console)
+
+
+def records_in_words(job: JobView) -> str:
+    """Say "256/540 records, 1 failed"; before the input was read the total is "?"."""
+    failed = f", {job.failed} failed" if job.failed else ""
+    return f"{job.done}/{'?' if job.total is None else job.total} records{failed}"
+
+
+def pods_in_words(pool: PoolSample) -> str:
+    """Say "1 of 4 pods ready"; before the pool was seen nothing."""
+    if pool.pods is None:
+        return ""
+    wished = max(pool.desired or 0, pool.pods)
+    return f"{pool.ready} of {wished} pods ready"
+
+
+def pace_in_words(job: JobView) -> str:
+    """Say "1,180/s, 1s left", as far as it is known."""
+    return ", ".join(filter(None, (job.throughput, f"{job.eta} left" if job.eta else "")))

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Show Millrace at work: from whatever is here to real predictions, with each step's time. Safe to run again at any time.
+# shellcheck source=local/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$PROJECT_ROOT"
+
+NAMESPACE=millrace
+RELEASE=millrace
+DATA_POD=digits-data
+TRAINED=$LOCAL_DIR/demo
+LAST_STEP=9
+# Images under one name change with the code; the cluster remembers which ones its pods were started from.
+IMAGES_ANNOTATION=millrace.dev/demo-images
+
+times=""
+step_number=0
+step_title=""
+step_began=$SECONDS
+
+in_namespace() { kubectl --namespace "$NAMESPACE" "$@"; }
+
+end_step() { # of the step that began last, if any
+  [[ -n $step_title ]] || return 0
+  times+=$(printf '  %-58s %4d s' "$step_title" $((SECONDS - step_began)))$'\n'
+  step_title=""
+}
+
+begin_step() { # TITLE
+  end_step
+  step_number=$((step_number + 1))
+  step_title=$1
+  step_began=$SECONDS
+  step "[$step_number/$LAST_STEP] $1"
+}
+
+images_fingerprint() {
+  docker image ls --no-trunc --filter 'reference=millrace/*' --format '{{.Repository}}:{{.Tag}} {{.ID}}' |
+    grep -v "millrace/node" | sort | sha256sum | cut -c -16
+}
+
+have_data_pod() {
+  kubectl get namespace "$NAMESPACE" >/dev/null 2>&1 || kubectl create namespace "$NAMESPACE"
+  in_namespace apply --filename manifests/samples/digits-data.yaml
+  in_namespace wait --for=condition=Ready --timeout=120s "pod/$DATA_POD" ||
+    fail "the pod $DATA_POD did not become ready" \
+      "see 'KUBECONFIG=.local/kubeconfig kubectl -n $NAMESPACE describe pod $DATA_POD'"
+}
+
+copy_data() {
+  COPYFILE_DISABLE=1 tar cf - -C "$TRAINED/claim" models input |
+    in_namespace exec --stdin "$DATA_POD" -- \
+      sh -c 'tar xf - --no-same-owner -C /claim && chmod -R a+rX /claim/models /claim/input'
+}
+
+# Helm never updates resource definitions that exist.
+update_definitions() {
+  if kubectl get crd predictionjobs.millrace.dev >/dev/null 2>&1; then
+    kubectl apply --server-side --force-conflicts --filename manifests/crds >/dev/null
+  fi
+}
+
+install_platform() {
+  with_progress "helm upgrade --install $RELEASE" \
+    "see 'KUBECONFIG=.local/kubeconfig kubectl -n $NAMESPACE get pods' and the events of pods that are not ready" \
+    helm upgrade --install "$RELEASE" charts/millrace --namespace "$NAMESPACE" --create-namespace \
+    --values local/values.yaml --wait --timeout 5m
+}
+
+# Pods keep the image that they were started with, though its name now means a newer one.
+restart_what_is_outdated() {
+  local current known
+  current=$(images_fingerprint)
+  known=$(kubectl get namespace "$NAMESPACE" --output "go-template={{index .metadata.annotations \"$IMAGES_ANNOTATION\"}}" 2>/dev/null || true)
+  if [[ $known == "$current" ]]; then
+    skip "the pods run the current images"
+    return
+  fi
+  if [[ $1 == upgraded ]]; then
+    note "the images have changed: restarting the pods"
+    in_namespace rollout restart deployment,statefulset --selector "app.kubernetes.io/instance=$RELEASE" >/dev/null
+    in_namespace rollout status deployment,statefulset --selector "app.kubernetes.io/instance=$RELEASE" --timeout=240s >/dev/null ||
+      fail "the pods did not become ready with the new images" "see 'kubectl -n $NAMESPACE get pods'"
+  fi
+  kubectl annotate --overwrite namespace "$NAMESPACE" "$IMAGES_ANNOTATION=$current" >/dev/null
+}
+
+begin_step "A Kubernetes cluster on this machine"
+make --no-print-directory cluster
+
+begin_step "The images, built here and loaded into the cluster"
+make --no-print-directory build-images load-images
+
+begin_step "A digit classifier, trained on 70 % of scikit-learn's scans"
+.venv/bin/python -m millrace_demo.train --out "$TRAINED"
+
+begin_step "The model and the other 30 % of the scans, on a claim"
+have_data_pod
+copy_data
+note "copied to the claim 'digits': models/ (for Triton) and input/digits.jsonl"
+
+begin_step "The platform: one helm install"
+kind_of_install=fresh
+if helm status "$RELEASE" --namespace "$NAMESPACE" >/dev/null 2>&1; then kind_of_install=upgraded; fi
+update_definitions
+install_platform
+restart_what_is_outdated "$kind_of_install"
+
+end_step
+step_began=$SECONDS
+.venv/bin/python -m millrace_demo.run_job --namespace "$NAMESPACE" --manifest manifests/samples/digits-job.yaml \
+  --trained "$TRAINED" --step 6 --steps "$LAST_STEP"
+step_number=8
+step_title="One job: predictions, accuracy, pool from 0 and back to 0"
+
+begin_step "Where to look"
+step_title=""
+cat <<TEXT
+
+  Flower (tasks)              http://127.0.0.1:30555
+  Prometheus (the system)     http://127.0.0.1:30090
+  RabbitMQ (queues)           http://127.0.0.1:30672
+  Their users and passwords   make credentials
+
+  export KUBECONFIG=.local/kubeconfig PATH=\$PWD/.local/bin:\$PATH
+  kubectl -n $NAMESPACE get pjob,wpool -o wide           # jobs and pools
+  kubectl -n $NAMESPACE describe wpool digits            # why this many pods
+  kubectl -n $NAMESPACE apply -f manifests/samples/digits-inline-job.yaml
+  kubectl -n $NAMESPACE exec $DATA_POD -- cat /claim/output/digits/manifest.json
+
+  make clean                  removes the cluster, the images and .local
+
+TEXT
+printf '%s  %-58s %4d s\n' "$times" "altogether" "$SECONDS"

@@ -1,0 +1,180 @@
+"""Everything that the operator asks of the Kubernetes API by itself; watching is kopf's.
+
+The official client blocks, so each call runs in a thread, with a time limit.
+"""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+import urllib3
+from kubernetes import client, config
+
+from millrace_contracts.resources import GROUP, VERSION
+from millrace_operator.api.timestamps import to_rfc3339
+from millrace_operator.errors import KubernetesError, ObjectNotFound
+
+Body = dict[str, Any]
+MERGE_PATCH: Final = "application/merge-patch+json"
+COMPONENT: Final = "millrace-operator"
+_REMEMBERED_EVENTS: Final = 512
+_NOT_FOUND: Final = 404
+_MESSAGE_LIMIT: Final = 1024
+"""Longest message that the API accepts in an Event."""
+
+
+def load_client_configuration() -> None:
+    """Take the pod's service account, or the kubeconfig where the operator runs outside a cluster."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        config.load_incluster_config()
+    else:
+        config.load_kube_config()
+
+
+class KubernetesApi:
+    """Reads and writes objects. Every method raises KubernetesError, or its child ObjectNotFound."""
+
+    def __init__(self, *, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        api = client.ApiClient()
+        self._custom = client.CustomObjectsApi(api)
+        self._apps = client.AppsV1Api(api)
+        self._core = client.CoreV1Api(api)
+        self._events: OrderedDict[tuple[str, str, str], tuple[str, int]] = OrderedDict()
+
+    async def list_objects(self, plural: str, *, namespace: str | None) -> list[Body]:
+        """List custom resources of a namespace, or of the cluster."""
+        kind = {"group": GROUP, "version": VERSION, "plural": plural}
+        if namespace is None:
+            answer = await self._call(f"list {plural}", self._custom.list_cluster_custom_object, **kind)
+        else:
+            answer = await self._call(
+                f"list {plural} in {namespace}", self._custom.list_namespaced_custom_object, namespace=namespace, **kind
+            )
+        return list(answer["items"])
+
+    async def list_deployments(self, *, namespace: str | None) -> list[Body]:
+        """List Deployments of a namespace, or of the cluster."""
+        call = self._apps.list_deployment_for_all_namespaces if namespace is None else self._apps.list_namespaced_deployment
+        where: dict[str, str] = {} if namespace is None else {"namespace": namespace}
+        answer = await self._call("list deployments", call, **where)
+        return list(client.ApiClient().sanitize_for_serialization(answer)["items"])
+
+    async def get_object(self, plural: str, *, namespace: str, name: str) -> Body:
+        """Read a custom resource from the API itself."""
+        what = f"read {plural} {namespace}/{name}"
+        kind = {"group": GROUP, "version": VERSION, "plural": plural}
+        body: Body = await self._call(
+            what, self._custom.get_namespaced_custom_object, namespace=namespace, name=name, **kind
+        )
+        return body
+
+    async def patch_status(self, plural: str, *, namespace: str, name: str, status: Mapping[str, Any]) -> Body:
+        """Merge `status` into the object's status (None removes a field) and return the new object."""
+        body: Body = await self._call(
+            f"write the status of {plural} {namespace}/{name}",
+            self._custom.patch_namespaced_custom_object_status,
+            group=GROUP,
+            version=VERSION,
+            plural=plural,
+            namespace=namespace,
+            name=name,
+            body={"status": dict(status)},
+            _content_type=MERGE_PATCH,
+        )
+        return body
+
+    async def delete_object(self, plural: str, *, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly the object with this uid; one that is gone raises ObjectNotFound."""
+        await self._call(
+            f"delete {plural} {namespace}/{name}",
+            self._custom.delete_namespaced_custom_object,
+            group=GROUP,
+            version=VERSION,
+            plural=plural,
+            namespace=namespace,
+            name=name,
+            body=client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid), propagation_policy="Background"),
+        )
+
+    async def scale_deployment(self, *, namespace: str, name: str, replicas: int) -> None:
+        """Write spec.replicas of a Deployment through its scale subresource."""
+        await self._call(
+            f"scale deployment {namespace}/{name} to {replicas}",
+            self._apps.patch_namespaced_deployment_scale,
+            namespace=namespace,
+            name=name,
+            body={"spec": {"replicas": replicas}},
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
+    async def record_event(
+        self, body: Mapping[str, Any], *, type_: Literal["Normal", "Warning"], reason: str, message: str, now: float
+    ) -> None:
+        """Record an Event about the object `body`; the same one again raises the count of the first."""
+        key = (body["metadata"]["uid"], reason, message)
+        known = self._events.get(key)
+        try:
+            if known is not None:
+                await self._repeat_event(key, namespace=body["metadata"]["namespace"], now=now)
+                return
+        except ObjectNotFound:
+            pass  # Events live for an hour; a new one begins.
+        event = _event(body, type_=type_, reason=reason, message=message[:_MESSAGE_LIMIT], now=now)
+        namespace = body["metadata"]["namespace"]
+        await self._call(f"record event {reason}", self._core.create_namespaced_event, namespace=namespace, body=event)
+        self._events[key] = (event["metadata"]["name"], 1)
+        while len(self._events) > _REMEMBERED_EVENTS:
+            self._events.popitem(last=False)
+
+    async def _repeat_event(self, key: tuple[str, str, str], *, namespace: str, now: float) -> None:
+        name, count = self._events.pop(key)
+        await self._call(
+            f"record event {key[1]}",
+            self._core.patch_namespaced_event,
+            name=name,
+            namespace=namespace,
+            body={"count": count + 1, "lastTimestamp": to_rfc3339(now)},
+            _content_type=MERGE_PATCH,
+        )
+        self._events[key] = (name, count + 1)
+
+    async def _call(self, what: str, function: Callable[..., Any], **arguments: Any) -> Any:
+        try:
+            return await asyncio.to_thread(function, _request_timeout=self._timeout_seconds, **arguments)
+        except client.ApiException as error:
+            kind = ObjectNotFound if error.status == _NOT_FOUND else KubernetesError
+            detail = " ".join(str(error.body or error.reason or "").split())[:500]
+            message = f"the Kubernetes API refused to {what}: {error.status} {detail}"
+            raise kind(message, status=error.status) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise KubernetesError(f"the Kubernetes API did not answer to {what} ({type(error).__name__})") from error
+
+
+def _event(
+    body: Mapping[str, Any], *, type_: Literal["Normal", "Warning"], reason: str, message: str, now: float
+) -> Body:
+    metadata, moment = body["metadata"], to_rfc3339(now)
+    return {
+        "metadata": {"name": f"{metadata['name'][:200]}.{uuid4().hex[:16]}", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": body["apiVersion"],
+            "kind": body["kind"],
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata.get("resourceVersion", ""),
+        },
+        "type": type_,
+        "reason": reason,
+        "message": message,
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

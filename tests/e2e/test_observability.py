@@ -1,0 +1,132 @@
+"""What people and alerts look at: Prometheus and Flower, also when a pool has no pod."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import web
+from installation import Platform
+from jobs import outcome, slow_job, submit, wait_for_end
+from kubectl import Resource
+from waiters import wait_until
+
+from millrace_contracts import metrics
+from millrace_contracts.metrics import Metric
+
+# Counted when something fails; absent or zero where nothing did.
+FAILURE_METRICS = {metrics.LOOP_FAILURES.name, metrics.OBSERVATION_FAILURES.name}
+ALL_METRICS = sorted(
+    (metric for metric in vars(metrics).values() if isinstance(metric, Metric) and metric.name not in FAILURE_METRICS),
+    key=lambda metric: metric.name,
+)
+
+
+@pytest.fixture(scope="module")
+def finished_job(platform: Platform) -> Resource:
+    """Answer a finished job of six tasks that took long enough to be measured."""
+    name = submit(platform, slow_job("observed", records=12, seconds_each=0.5))
+    found = wait_for_end(platform, name)
+    assert "True" == outcome(found)[0]
+    platform.wait_for_pool_at(0)
+    return found
+
+
+@pytest.fixture(scope="module")
+def prometheus(platform: Platform) -> Iterator[str]:
+    """Answer the address of Prometheus."""
+    (service,) = platform.component("prometheus", kind="service")
+    with platform.kubectl.port_forward(f"service/{service['metadata']['name']}", 9090) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def flower(platform: Platform) -> Iterator[str]:
+    """Answer the address of Flower."""
+    (service,) = platform.component("flower", kind="service")
+    with platform.kubectl.port_forward(f"service/{service['metadata']['name']}", 5555) as url:
+        yield url
+
+
+def _flower(platform: Platform, url: str) -> web.Answer:
+    name = f"{platform.release.name}-flower"
+    return web.get(url, user=platform.secret(name, "user"), password=platform.secret(name, "password"))
+
+
+def test_prometheus_has_the_queue_and_the_replicas_of_a_pool_without_pods(
+    platform: Platform, prometheus: str, finished_job: Resource
+) -> None:
+    assert finished_job
+    pool = f'{{namespace="{platform.kubectl.namespace}",pool="digits"}}'
+
+    def both_zero() -> list[Any] | None:
+        ready = web.query_prometheus(prometheus, f"{metrics.QUEUE_READY.name}{pool}")
+        replicas = web.query_prometheus(prometheus, f"{metrics.REPLICAS_ACTUAL.name}{pool}")
+        values = [series["value"][1] for series in (*ready, *replicas)]
+        return values if values == ["0", "0"] else None
+
+    wait_until(both_zero, what="Prometheus to hold an empty queue and no replicas", timeout_seconds=30)
+    assert 0 == platform.replicas("digits")
+
+
+@pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
+def test_every_metric_of_the_contract_is_in_prometheus(prometheus: str, finished_job: Resource, metric: Metric) -> None:
+    assert finished_job
+
+    def series() -> list[dict[str, Any]]:
+        # A histogram is exposed as name_bucket, name_sum and name_count.
+        return web.query_prometheus(prometheus, f'{{__name__=~"{metric.name}(_count)?"}}')
+
+    found = wait_until(series, what=f"{metric.name} to be in Prometheus", timeout_seconds=20)
+    assert set(metric.labels) <= set(found[0]["metric"]), found[0]["metric"]
+
+
+def test_prometheus_reaches_every_target_that_is_always_there(prometheus: str, finished_job: Resource) -> None:
+    assert finished_job
+
+    down = web.query_prometheus(prometheus, "up == 0")
+    up = web.query_prometheus(prometheus, "up == 1")
+
+    assert [] == down
+    assert len(up) >= 2
+
+
+def test_records_are_counted_by_outcome(prometheus: str, finished_job: Resource) -> None:
+    assert finished_job
+
+    (series,) = web.query_prometheus(
+        prometheus, f'sum({metrics.RECORDS.name}{{model="slow",outcome="succeeded"}}) >= 12'
+    )
+
+    assert float(series["value"][1]) >= 12
+
+
+def test_flower_refuses_whoever_has_no_password(flower: str) -> None:
+    assert 401 == web.get(f"{flower}/").status
+    assert 401 == web.get(f"{flower}/api/tasks").status
+    assert 401 == web.get(f"{flower}/", user="millrace", password="wrong").status
+
+
+def test_flowers_page_opens_with_the_password(platform: Platform, flower: str) -> None:
+    page = _flower(platform, f"{flower}/")
+
+    assert 200 == page.status
+    assert "Flower" in page.body
+
+
+def test_flower_lists_all_tasks_of_a_job(platform: Platform, flower: str, finished_job: Resource) -> None:
+    uid = finished_job["metadata"]["uid"]
+    expected = {f"{uid}:plan", *(f"{uid}:shard:{number}" for number in range(6)), f"{uid}:finalize"}
+
+    def states() -> dict[str, str] | None:
+        answer = _flower(platform, f"{flower}/api/tasks?limit=200&sort_by=-received")
+        assert 200 == answer.status, answer.body
+        tasks = {name: task["state"] for name, task in answer.json().items() if name in expected}
+        return tasks if {"SUCCESS"} == set(tasks.values()) and expected == set(tasks) else None
+
+    wait_until(states, what="Flower to list the tasks as done", timeout_seconds=20)
+
+
+def test_flower_knows_the_queues(platform: Platform, flower: str) -> None:
+    page = _flower(platform, f"{flower}/broker")
+
+    assert 200 == page.status

@@ -1,0 +1,52 @@
+"""The pool goes from nothing to as many pods as the work needs and back, and says why."""
+
+from installation import Platform
+from sample_run import SampleRun
+
+MAX_REPLICAS = 3
+"""Of the pool `digits` in values.yaml; the sample job has far more tasks than these pods have slots."""
+
+
+def test_the_pool_goes_up_in_one_write_and_back_to_zero(sample_run: SampleRun) -> None:
+    assert [0, MAX_REPLICAS] == sample_run.replicas[:2]
+    assert sorted(sample_run.replicas[1:], reverse=True) == sample_run.replicas[1:]
+    assert 0 == sample_run.replicas[-1]
+
+
+def test_the_decision_says_why_in_a_sentence_with_numbers(sample_run: SampleRun) -> None:
+    decision = sample_run.decision_at_peak
+
+    assert MAX_REPLICAS == decision["replicas"]
+    assert decision["reason"]
+    assert str(MAX_REPLICAS) in decision["message"]
+    assert "0" in decision["message"]
+    assert decision["time"]
+
+
+def test_events_of_the_pool_tell_of_both_directions(platform: Platform, sample_run: SampleRun) -> None:
+    assert sample_run.replicas
+    events = platform.kubectl.list("events", field_selector="involvedObject.kind=WorkerPool,involvedObject.name=digits")
+    messages = [event["message"] for event in events]
+
+    assert any(sample_run.decision_at_peak["message"] in message for message in messages), messages
+    assert any(message.startswith("0 replicas") for message in messages), messages
+
+
+def test_kubectl_get_shows_why_the_pool_has_so_many_pods(platform: Platform, sample_run: SampleRun) -> None:
+    assert sample_run.replicas
+    platform.wait_for_pool_at(0)
+
+    header, row = platform.kubectl.run("get", "wpool", "digits").splitlines()
+
+    assert ["NAME", "READY", "DESIRED", "WAITING", "RUNNING", "REASON", "AGE"] == header.split()
+    assert ["digits", "0/0", "0", "0", "0"] == row.split()[:5]
+
+
+def test_describe_answers_why_this_many_pods_without_logs(platform: Platform, sample_run: SampleRun) -> None:
+    assert sample_run.replicas
+
+    described = platform.kubectl.run("describe", "wpool", "digits")
+
+    assert "Last Decision" in described
+    assert "Message" in described
+    assert "Events:" in described

@@ -7,7 +7,7 @@ NAMESPACE=${NAMESPACE:-millrace}
 RELEASE=${RELEASE:-millrace}
 
 secret_value() { # SECRET KEY
-  kubectl --namespace "$NAMESPACE" get secret "$1" --output "go-template={{index .data \"$2\" | base64decode}}" 2>&1 ||
+  kubectl --namespace "$NAMESPACE" get secret "$1" --output "go-template={{index .data \"$2\" | base64decode}}" ||
     fail "the Secret $1 in namespace $NAMESPACE could not be read" "see 'make cluster' and 'make demo', which make it"
 }
 

@@ -4,13 +4,13 @@ CHARTS := millrace-operator millrace
 HELM ?= $(if $(wildcard .local/bin/helm),.local/bin/helm,helm)
 
 .PHONY: lint-charts
-lint-charts: ## Render both charts with their defaults and the local values, and let helm look for mistakes.
+lint-charts: tools ## Render both charts with their defaults and the local values, and let helm look for mistakes.
 	$(HELM) lint --strict charts/millrace-operator
 	$(HELM) lint --strict charts/millrace
 	$(HELM) lint --strict charts/millrace --values local/values.yaml
 
 .PHONY: test-charts
-test-charts: ## Test what the charts render, what their schemas refuse, and that generated files are current.
+test-charts: setup tools ## Test what the charts render, what their schemas refuse, and that generated files are current.
 	.venv/bin/python -m pytest tests/charts -m "charts and not e2e"
 
 .PHONY: generate-charts

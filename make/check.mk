@@ -21,12 +21,8 @@ format: setup ## Format the code and fix what ruff can fix
 test-unit: setup ## Unit tests: no network, no containers, under 30 s
 	$(PYTEST) tests/unit
 
-.PHONY: test-charts
-test-charts: setup tools ## Charts: rendering, schema, refused values
-	$(PYTEST) tests/charts
-
 .PHONY: test-integration
-test-integration: setup build-images ## Against real RabbitMQ, Redis and Triton in containers
+test-integration: setup docker build-images ## Against real RabbitMQ, Redis and Triton in containers
 	$(PYTEST) tests/integration
 
 .PHONY: test-e2e

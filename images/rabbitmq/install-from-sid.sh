@@ -19,6 +19,7 @@ refuse_other_versions() {
 
 step "add sid from the mirror that this image already uses"
 apt-get update
+# shellcheck disable=SC2016 # apt-get fills in $(REPO_URI), not the shell
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: trixie' | sort -u | head -n 1)
 keys=$(find /usr/share/keyrings -name 'debian-archive-keyring.*' | sort | tail -n 1)
 # check-valid-until: a mirror that lags behind serves an index past its date; the signature is still checked.
@@ -37,4 +38,5 @@ install -d -o rabbitmq -g rabbitmq -m 0755 /var/lib/rabbitmq /var/log/rabbitmq /
 
 step "strip"
 rm -rf /usr/lib/erlang/lib/*/examples /usr/lib/erlang/lib/*/src /usr/lib/erlang/lib/*/include /usr/bin/rabbitmqadmin* \
-  /etc/apt/sources.list.d/sid.list /var/lib/apt/lists/* /var/cache/* /var/log/apt /var/log/*.log /usr/share/doc/* /usr/share/man/*
+  /etc/apt/sources.list.d/sid.list /var/lib/apt/lists/* /var/cache/* /var/log/apt /var/log/*.log /usr/share/man/*
+find /usr/share/doc -type f -not -name copyright -delete

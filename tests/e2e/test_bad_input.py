@@ -194,7 +194,7 @@ def late_pool(platform: Platform) -> Iterator[Callable[[], None]]:
 def _renamed(deployment: Resource, name: str) -> Resource:
     """Answer a Deployment like another one, for another queue and with pods of its own."""
     template = deployment["spec"]["template"]
-    labels = template["metadata"]["labels"] | {"millrace.dev/pool": name, "app.kubernetes.io/instance": name}
+    labels = template["metadata"]["labels"] | {"millrace.dev/pool": name}
     for container in template["spec"]["containers"]:
         for variable in container.get("env", []):
             if variable["name"] == "MILLRACE_QUEUE":
@@ -205,7 +205,7 @@ def _renamed(deployment: Resource, name: str) -> Resource:
         "metadata": {"name": name},
         "spec": {
             "replicas": 0,
-            "selector": {"matchLabels": {"millrace.dev/pool": name, "app.kubernetes.io/instance": name}},
+            "selector": {"matchLabels": {"millrace.dev/pool": name}},
             "template": {"metadata": {"labels": labels}, "spec": template["spec"]},
         },
     }

@@ -33,7 +33,7 @@ def job(
     to_claim: bool = False,
     **spec: Any,
 ) -> Resource:
-    """Answer a PredictionJob; results go to Redis, or to output/<name> on the claim. `spec` adds fields or replaces them."""
+    """Answer a PredictionJob; results go to Redis, or to output/<name> on the claim; `spec` adds and replaces."""
     output = (
         {"persistentVolumeClaim": {"claimName": CLAIM, "path": f"output/{name}"}}
         if to_claim

@@ -105,7 +105,7 @@ def plan_is_due(reading: LedgerReading, *, now: float) -> bool:
     first_wait = PLAN_UNSEEN_SECONDS if reading.state == State.SUBMITTED else PLAN_STALLED_SECONDS
     doublings = min(max(reading.plan_publications - 1, 0), 10)
     last_sign = max(reading.plan_published_at, reading.last_progress_at or 0.0)
-    return now - last_sign >= min(first_wait * 2**doublings, PLAN_WAIT_LIMIT_SECONDS)
+    return now - last_sign >= min(first_wait * 2.0**doublings, PLAN_WAIT_LIMIT_SECONDS)
 
 
 def _is_past_deadline(view: JobView, reading: LedgerReading, *, now: float) -> bool:

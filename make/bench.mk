@@ -1,0 +1,6 @@
+# Benchmarks: figures against the thresholds in loadtest/scenarios; never part of `make test`.
+
+.PHONY: bench-decision
+bench-decision: setup ## What one scaling decision costs, against its threshold
+	.venv/bin/python -m millrace_loadtest.decision \
+	  --thresholds loadtest/scenarios/decision/thresholds.yaml --report loadtest/scenarios/decision/report.json

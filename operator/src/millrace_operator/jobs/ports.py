@@ -1,0 +1,61 @@
+"""What the job loop needs from outside, in its own words, so that it can be read and tested without a cluster."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from millrace_contracts.tasks import PlanTask
+from millrace_operator.api.prediction_job import PredictionJob
+from millrace_operator.jobs.steps import JobEvent
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Read the wall clock, in UTC."""
+        ...
+
+    def monotonic_seconds(self) -> float:
+        """Read the clock that never jumps."""
+        ...
+
+
+class PlanPublisher(Protocol):
+    """Publishes plans to the system queue."""
+
+    async def publish_plan(self, task: PlanTask) -> None:
+        """Return after the broker confirmed the message, or raise PublishError."""
+        ...
+
+
+class JobObjects(Protocol):
+    """The PredictionJobs in the cluster; each call raises KubernetesError when the API refuses it."""
+
+    async def patch_status(self, job: PredictionJob, patch: Mapping[str, Any]) -> str:
+        """Merge `patch` into the status of exactly this job, and return its new resourceVersion."""
+        ...
+
+    async def record_event(self, job: PredictionJob, event: JobEvent) -> None:
+        """Attach an Event to the job."""
+        ...
+
+    async def delete(self, job: PredictionJob) -> None:
+        """Delete exactly this job; one that is gone already is no error."""
+        ...
+
+    async def find_uid(self, *, namespace: str, name: str) -> str | None:
+        """Ask the API which job has this name now; None if there is none."""
+        ...
+
+
+class JobMetrics(Protocol):
+    """The metrics of jobs."""
+
+    def set_jobs_by_state(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set how many jobs are in each (namespace, state); what is not named is no more."""
+        ...
+
+    def add_records(self, *, namespace: str, model: str, outcome: str, count: int) -> None:
+        """Count records that reached an outcome."""
+        ...

@@ -22,6 +22,7 @@ install_go() {
     return
   fi
   # bookworm's own Go 1.19 cannot fetch a newer toolchain; its backports hold one that can. They are on the same mirror.
+  # shellcheck disable=SC2016 # apt-get fills it in
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Codename: bookworm" | head -n 1)
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" \
     >/etc/apt/sources.list.d/bookworm-backports.list

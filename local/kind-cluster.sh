@@ -55,9 +55,24 @@ recover_cluster() { # WHAT_IS_WRONG
   create_cluster
 }
 
-system_pods_ready() {
-  kubectl --namespace kube-system wait --for=condition=Available deployment/coredns --timeout 2s &&
-    kubectl --namespace local-path-storage wait --for=condition=Available deployment/local-path-provisioner --timeout 2s
+# After a restart the API server tells for a while what was true before it: pods running since before the node is.
+statuses_are_fresh() {
+  local node_started started
+  node_started=$(docker container inspect --format '{{.State.StartedAt}}' "$NODE_CONTAINER" | cut -c -19)
+  for started in $(kubectl --request-timeout 5s get pods --all-namespaces \
+    --output 'jsonpath={.items[*].status.containerStatuses[*].state.running.startedAt}'); do
+    [[ ! ${started:0:19} < $node_started ]] || return 1
+  done
+}
+
+# Through the API server to the pod, because a status can be stale and an answer cannot.
+name_service_answers() {
+  kubectl --request-timeout 5s get --raw /api/v1/namespaces/kube-system/services/kube-dns:metrics/proxy/metrics
+}
+
+system_ready() {
+  statuses_are_fresh && name_service_answers &&
+    kubectl --namespace local-path-storage wait --for=condition=Available deployment/local-path-provisioner --timeout 5s
 }
 
 tell_about_newer_image() {
@@ -87,7 +102,7 @@ write_kubeconfig
 chmod 600 "$KUBECONFIG"
 wait_for "$READY_LIMIT_SECONDS" node_ready ||
   fail "the node is not ready after $READY_LIMIT_SECONDS s" "look at 'docker exec $NODE_CONTAINER journalctl -u kubelet'"
-wait_for "$READY_LIMIT_SECONDS" system_pods_ready ||
+wait_for "$READY_LIMIT_SECONDS" system_ready ||
   fail "name service or storage did not start within $READY_LIMIT_SECONDS s" \
     "look at 'KUBECONFIG=.local/kubeconfig kubectl get pods -A'"
 tell_about_newer_image

@@ -10,7 +10,6 @@ from typing import Final
 
 import installation
 import pytest
-from claims import put_folder
 from commands import PROJECT_ROOT, run
 from installation import Platform
 from sample_run import SampleRun, read_labels, run_sample
@@ -50,8 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def platform(trained: Path) -> Iterator[Platform]:
     """Answer the installed platform with its models and inputs on the claim."""
-    with installation.installed() as platform:
-        put_folder(platform.kubectl, trained / "claim")
+    with installation.installed(trained / "claim") as platform:
         yield platform
 
 

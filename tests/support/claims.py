@@ -59,15 +59,16 @@ def put_folder(kubectl: Kubectl, folder: Path, *, below: str = ".") -> None:
     """Copy the content of a folder of this machine to the claim."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add(folder, arcname=".", filter=_as_anyone)
+        # Entry by entry, without the folder itself: the claim's own folder is there and may belong to another user.
+        for entry in sorted(folder.iterdir()):
+            tar.add(entry, arcname=entry.name, filter=_readable)
     target = f"{MOUNT}/{below}"
     kubectl.exec(LOADER, "mkdir", "-p", target)
-    kubectl.exec(LOADER, "tar", "--extract", f"--directory={target}", "--no-same-owner", stdin=archive.getvalue())
+    flags = ("--no-same-owner", "--no-overwrite-dir")
+    kubectl.exec(LOADER, "tar", "--extract", f"--directory={target}", *flags, stdin=archive.getvalue())
 
 
-def _as_anyone(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    if entry.name == ".":
-        return None  # the folder itself is there, and may belong to another user
+def _readable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.mode = 0o755 if entry.isdir() else 0o644
     return entry
 

@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from claims import LOADER, data_claim_manifests
+from claims import LOADER, data_claim_manifests, put_folder
 from commands import PROJECT_ROOT, run
 from helm import Release
 from kubectl import Kubectl, Resource
@@ -122,8 +123,8 @@ print(json.dumps(client.execute_command(*{command!r})))
 
 
 @contextmanager
-def installed() -> Iterator[Platform]:
-    """Install the platform with its data, and remove it and its namespace at the end."""
+def installed(claim_content: Path) -> Iterator[Platform]:
+    """Install the platform beside a claim with this content, and remove it and its namespace at the end."""
     platform = Platform(
         kubectl=Kubectl(NAMESPACE),
         release=Release(
@@ -139,6 +140,7 @@ def installed() -> Iterator[Platform]:
         platform.kubectl.apply(NAMESPACE_MANIFEST)
         platform.kubectl.apply(*data_claim_manifests())
         platform.kubectl.run("wait", "--for=condition=Ready", f"pod/{LOADER}", "--timeout=90s", timeout_seconds=100)
+        put_folder(platform.kubectl, claim_content)
         platform.release.install_or_upgrade()
     try:
         yield platform

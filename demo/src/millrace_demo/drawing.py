@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from millrace_demo.scans import BRIGHTEST, SIDE_PIXELS
+from millrace_demo.layout import BRIGHTEST, SIDE_PIXELS
 
 BLOCKS: Final = " ░▒▓█"
 ASCII: Final = " .:*#"

@@ -12,13 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from millrace_demo.errors import ExportMismatchError
-from millrace_demo.scans import SEED, SIDE_PIXELS, Scans
-
-NAME: Final = "digits"
-VERSION: Final = "1"
-INPUT: Final = "pixels"
-LABEL: Final = "label"
-PROBABILITIES: Final = "probabilities"
+from millrace_demo.layout import INPUT, LABEL, MODEL_NAME, PROBABILITIES, SIDE_PIXELS
+from millrace_demo.scans import SEED, Scans
 
 PROBABILITY_TOLERANCE: Final = 1e-4
 """ONNX counts in 32-bit floats, scikit-learn in 64-bit ones."""
@@ -27,7 +22,7 @@ PROBABILITY_TOLERANCE: Final = 1e-4
 OPSETS: Final = {"": 18, "ai.onnx.ml": 3}
 
 TRITON_CONFIG: Final = f"""\
-name: "{NAME}"
+name: "{MODEL_NAME}"
 backend: "onnxruntime"
 max_batch_size: 256
 input [ {{ name: "{INPUT}" data_type: TYPE_FP32 dims: [ {SIDE_PIXELS * SIDE_PIXELS} ] }} ]

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from millrace_contracts.results import Manifest, RecordResult
 from millrace_demo.errors import PredictionsError
-from millrace_demo.model import LABEL, PROBABILITIES
+from millrace_demo.layout import LABEL, PROBABILITIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

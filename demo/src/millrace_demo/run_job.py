@@ -18,12 +18,11 @@ from millrace_contracts.resources import PREDICTION_JOBS, WORKER_POOLS
 from millrace_demo.errors import DemoError, JobFailedError, JobStalledError, PoolNotIdleError, PredictionsError
 from millrace_demo.job_view import JobView, conditions_in_words
 from millrace_demo.kubectl import Kubectl, KubernetesObject
-from millrace_demo.model import INPUT
+from millrace_demo.layout import INPUT, LABELS_FILE, RECORDS_PATH
 from millrace_demo.pool_history import PoolHistory
 from millrace_demo.predictions import Prediction, compare, read_predictions
 from millrace_demo.progress import ProgressDisplay, display_for
 from millrace_demo.report import show_accuracy, show_pool_history, show_predictions, show_scans
-from millrace_demo.train import LABELS_FILE, RECORDS_PATH
 from millrace_demo.watching import Sight, Watching
 
 DEPLOYMENTS: Final = "deployments"

@@ -10,9 +10,6 @@ from sklearn.model_selection import train_test_split
 
 SEED: Final = 7
 HELD_OUT_SHARE: Final = 0.3
-SIDE_PIXELS: Final = 8
-BRIGHTEST: Final = 16
-"""Pixels go from 0 (paper) to this (ink)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

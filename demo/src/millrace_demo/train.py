@@ -20,10 +20,9 @@ from onnx import ModelProto
 
 from millrace_demo import model
 from millrace_demo.errors import DemoError
+from millrace_demo.layout import INPUT, LABELS_FILE, MODEL_NAME, MODEL_VERSION, RECORDS_PATH
 from millrace_demo.scans import Scans, load_scans
 
-RECORDS_PATH: Final = "input/digits.jsonl"
-LABELS_FILE: Final = "labels.json"
 LEAST_ACCURACY: Final = 0.97
 
 
@@ -57,8 +56,8 @@ def train(out: Path) -> Trained:
 def write_claim(claim: Path, exported: ModelProto, held_out: Scans) -> None:
     """Lay out the claim's content anew, readable for the users that the pods run as."""
     shutil.rmtree(claim, ignore_errors=True)
-    repository = claim / "models" / model.NAME
-    version = repository / model.VERSION
+    repository = claim / "models" / MODEL_NAME
+    version = repository / MODEL_VERSION
     version.mkdir(parents=True)
     (repository / "config.pbtxt").write_text(model.TRITON_CONFIG)
     (version / "model.onnx").write_bytes(exported.SerializeToString(deterministic=True))
@@ -70,7 +69,7 @@ def write_claim(claim: Path, exported: ModelProto, held_out: Scans) -> None:
 
 def record_line(key: str, pixels: NDArray[np.float32]) -> str:
     """One scan as a line of the job's input; pixels are whole numbers, so they are written as such."""
-    return json.dumps({"key": key, model.INPUT: pixels.astype(int).tolist()}) + "\n"
+    return json.dumps({"key": key, INPUT: pixels.astype(int).tolist()}) + "\n"
 
 
 def main() -> int:

@@ -25,7 +25,9 @@ class OperatorSettings(BaseSettings):
         default=60, ge=1, le=86_400, description="How long demand must stay lower before pods go, unless the pool says."
     )
     status_interval_seconds: float = Field(default=5.0, ge=0, description="Least time between two writes of counts.")
-    resync_seconds: float = Field(default=120.0, ge=5, description="How often watched objects are compared with a list.")
+    resync_seconds: float = Field(
+        default=120.0, ge=5, description="How often watched objects are compared with a list."
+    )
     broker_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one read of the broker.")
     redis_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one Redis command.")
     kubernetes_timeout_seconds: float = Field(default=5.0, gt=0, description="Limit of one call of the Kubernetes API.")
@@ -39,7 +41,11 @@ class OperatorSettings(BaseSettings):
     @field_validator("broker_metrics_urls", "namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("broker_metrics_urls")
     @classmethod

@@ -58,7 +58,11 @@ class KubernetesApi:
 
     async def list_deployments(self, *, namespace: str | None) -> list[Body]:
         """List Deployments of a namespace, or of the cluster."""
-        call = self._apps.list_deployment_for_all_namespaces if namespace is None else self._apps.list_namespaced_deployment
+        call = (
+            self._apps.list_deployment_for_all_namespaces
+            if namespace is None
+            else self._apps.list_namespaced_deployment
+        )
         where: dict[str, str] = {} if namespace is None else {"namespace": namespace}
         answer = await self._call("list deployments", call, **where)
         return list(client.ApiClient().sanitize_for_serialization(answer)["items"])

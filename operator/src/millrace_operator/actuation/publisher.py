@@ -1,7 +1,7 @@
 """Publish a job's plan, as the Celery task that the system pool runs.
 
-A Celery producer builds the message, so it is by construction what Celery workers understand. It blocks, so it runs in one
-thread of its own.
+A Celery producer builds the message, so it is by construction what Celery workers understand. It blocks, so it runs in
+one thread of its own.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The typed view of a WorkerPool: what the object says, before anything is decided about it.
 
-The API server has filled in the schema's defaults and refused what the schema can know to be wrong; the same defaults stand
-here for objects from before a default existed.
+The API server has filled in the schema's defaults and refused what the schema can know to be wrong; the same defaults
+stand here for objects from before a default existed.
 """
 
 from collections.abc import Mapping

@@ -36,7 +36,8 @@ def decide(
     else:
         decision, memory = _decide_seeing(policy, state, reading, memory, now)
     if policy.mode is Mode.PAUSED:
-        message = f"{count(state.asked, 'replica')}: the pool is paused (spec.mode). Unpaused it would be {decision.replicas}."
+        held = count(state.asked, "replica")
+        message = f"{held}: the pool is paused (spec.mode). Unpaused it would be {decision.replicas:,}."
         return ScalingDecision(replicas=state.asked, reason=Reason.PAUSED, message=message, is_binding=False), memory
     if policy.mode is Mode.ADVISORY:
         message = f"Advisory only, nothing is written. {decision.message}"
@@ -88,4 +89,3 @@ def _decide_blind(
     )
     decision = ScalingDecision(replicas=replicas, reason=reason, message=message)
     return decision, Memory(stairs=stairs, failures=failures)
-

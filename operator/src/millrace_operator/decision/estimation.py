@@ -1,13 +1,14 @@
 """How fast tasks arrive and how long they take, from the broker's counters alone.
 
-Arrivals are what was acked plus what the depth grew by: RabbitMQ's publish counter misses delayed tasks. Mean service time
-is Little's law: task-seconds in workers, divided by completions. Both stay None until there is enough to tell.
+Arrivals are what was acked plus what the depth grew by: RabbitMQ's publish counter misses delayed tasks. Mean service
+time is Little's law: task-seconds in workers, divided by completions. Both stay None until there is enough to tell.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from millrace_operator.model.estimates import Estimates
 from millrace_operator.model.reading import QueueReading, Reading, Unknown
 
 ARRIVAL_WINDOW_SECONDS: Final = 60.0
@@ -36,14 +37,6 @@ class History:
 
     samples: tuple[Sample, ...] = ()
     last: QueueReading | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimates:
-    """None is "not yet measured"."""
-
-    arrivals_per_second: float | None = None
-    service_seconds: float | None = None
 
 
 def extend(history: History, reading: Reading, *, now: float) -> History:

@@ -1,14 +1,14 @@
 """Delayed off: replicas go only when fewer were enough for a while.
 
-Remembering every demand of the last hours would be much; only those matter that no later one exceeds. So the memory is a
-staircase that descends in time: short, and its first step is the highest demand of the window.
+Remembering every demand of the last hours would be much; only those matter that no later one exceeds. So the memory is
+a staircase that descends in time: short, and its first step is the highest demand of the window.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 GAUGE_AGE_SECONDS: Final = 6.0
-"""RabbitMQ refreshes `unacked` of quorum queues every 5 s: a task that was just taken may be in neither count until then."""
+"""RabbitMQ refreshes `unacked` of quorum queues every 5 s: until then a task that was just taken may be in no count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the control loops work with, made once at start by `__main__` and handed to each of them.
 
-The loops declare the part that they use as a Protocol of their own; this class satisfies them by its shape, so that no loop
-imports `handlers`.
+The loops declare the part that they use as a Protocol of their own; this class satisfies them by its shape, so that no
+loop imports `handlers`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from millrace_operator.actuation.kubernetes_api import KubernetesApi
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.clock import Clock
 from millrace_operator.handlers.object_store import ObjectStore
+from millrace_operator.observation.ports import QueueObserver
 from millrace_operator.settings import OperatorSettings
 
 Body = dict[str, Any]
@@ -27,11 +28,12 @@ class OperatorContext:
     """Answers are str (decode_responses); each command has a time limit of settings.redis_timeout_seconds."""
     publisher: PlanPublisher
     """`await publisher.publish_plan(task)` returns after the broker confirmed it, or raises PublishError."""
+    observer: QueueObserver
     kubernetes: KubernetesApi
     """Writes: patch_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
     objects: ObjectStore
     clock: Clock
-    """`now()` is seconds since the epoch, `monotonic_seconds()` is for intervals."""
+    """`now()` is a datetime in UTC, `monotonic_seconds()` is for intervals."""
 
     def worker_pools(self) -> tuple[Body, ...]:
         """List all WorkerPools, as raw bodies."""
@@ -49,3 +51,13 @@ class OperatorContext:
     def is_synced(self) -> bool:
         """Tell whether every object was listed once: before that, an object that is missing here may exist."""
         return self.objects.is_synced
+
+    def forget_worker_pool(self, uid: str) -> None:
+        """Forget a WorkerPool that turned out to be gone."""
+        self.objects.worker_pools.remove(uid)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.observer.close()
+        await self.publisher.close()
+        await self.redis.aclose()

@@ -1,6 +1,6 @@
 """The objects that the operator watches, in memory.
 
-Watch events keep it fresh within milliseconds. A watch that had to start anew does not tell what was deleted in between, so
+Watch events keep it fresh within milliseconds. A watch that had to start anew does not tell what was deleted meanwhile, so
 `replace_all` compares it with a full list now and then. Each body is replaced, never changed: readers may keep it.
 """
 
@@ -75,8 +75,6 @@ def slim(body: Body) -> Body:
 
 
 def _version(body: Body) -> int:
-    # Resource versions of one object only grow, and are decimal numbers since Kubernetes 1.35 says so (in fact: always).
-    try:
-        return int(body["metadata"].get("resourceVersion", 0))
-    except ValueError:
-        return 0
+    # The versions of one object only grow, and are decimal numbers in every Kubernetes with etcd behind it.
+    version = body["metadata"].get("resourceVersion", "")
+    return int(version) if version.isdecimal() else 0

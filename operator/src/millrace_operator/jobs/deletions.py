@@ -1,11 +1,11 @@
 """Delete the ledgers of jobs that are gone.
 
-A job needs no finalizer: deleting the object cancels it, because its ledger goes and shards without a ledger do nothing. So
-uninstalling never hangs on an operator that is gone. Results are not deleted: in Redis they keep their time to live, on a
-claim they are the user's files.
+A job needs no finalizer: deleting the object cancels it, because its ledger goes and shards without a ledger do
+nothing. So uninstalling never hangs on an operator that is gone. Results are not deleted: in Redis they keep their
+time to live, on a claim they are the user's files.
 
-Two ways lead here. A job that was seen and is no longer there lost its object while we watched. A ledger whose job was never
-seen was orphaned while nobody watched; it is deleted only after the API itself says that the job is gone.
+Two ways lead here. A job that was seen and is no longer there lost its object while we watched. A ledger whose job
+was never seen was orphaned while nobody watched; it is deleted only after the API itself says that the job is gone.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """Read and write the job ledgers in Redis: the operator's side of `millrace_contracts.ledger`.
 
-All active jobs are read in one round trip, so a thousand jobs cost about as much as one. Nothing here raises a Redis error:
-a read that fails is `LedgerUnknown`, a write that fails is `LedgerUnreachable`.
+All active jobs are read in one round trip, so a thousand jobs cost about as much as one. Nothing here raises a Redis
+error: a read that fails is `LedgerUnknown`, a write that fails is `LedgerUnreachable`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +101,7 @@ class LedgerStore:
 
 
 def say_unreachable(error: Exception) -> str:
-    """Say that Redis does not answer, and what it or the network said; redis-py never puts a password into its messages."""
+    """Say that Redis does not answer, and what it or the network said; redis-py puts no password into messages."""
     detail = " ".join(str(error).split()) or type(error).__name__
     return f"Redis, which holds the job ledger, does not answer ({detail[:300]})"
 

@@ -1,6 +1,7 @@
 """Look up the WorkerPools of a namespace as jobs see them. Pure.
 
-Whether the broker answers is read from the pool's own condition: its loop asks the broker each second, so the jobs need not.
+Whether the broker answers is read from the pool's own condition: its loop asks the broker each second, so the jobs
+need not.
 """
 
 from collections.abc import Iterable, Mapping

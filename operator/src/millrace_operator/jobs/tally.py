@@ -1,9 +1,10 @@
 """Turn what ledgers say into the metrics of jobs.
 
-Ledgers hold totals and Prometheus wants increments, so the last total of each job is remembered. The first look at a job
-takes the totals of its status as known: what was done while the operator was away is counted then, and what was done since
-the last status write before a restart (at most a few seconds) may be counted again by the new process. Within one process
-nothing counts twice. Records that run again because Redis lost the ledger count again: they were predicted again.
+Ledgers hold totals and Prometheus wants increments, so the last total of each job is remembered. The first look at a
+job takes the totals of its status as known: what was done while the operator was away is counted then, and what was
+done since the last status write before a restart (at most a few seconds) may be counted again by the new process.
+Within one process nothing counts twice. Records that run again because Redis lost the ledger count again: they were
+predicted again.
 """
 
 from collections import Counter
@@ -32,9 +33,7 @@ class Tally:
             # Fewer than before: the ledger was lost and began anew.
             done = total - before[outcome] if total >= before[outcome] else total
             if done:
-                self._metrics.add_records(
-                    namespace=job.namespace, model=job.model_name, outcome=outcome, count=done
-                )
+                self._metrics.add_records(namespace=job.namespace, model=job.model_name, outcome=outcome, count=done)
         self._counted[job.uid] = totals
 
     def count_jobs(self, jobs: Iterable[PredictionJob]) -> None:

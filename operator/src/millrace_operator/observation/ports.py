@@ -12,3 +12,7 @@ class QueueObserver(Protocol):
     async def observe(self, queues: Collection[str]) -> Mapping[str, Reading]:
         """Read all of `queues` at once; the answer has each of them."""
         ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...

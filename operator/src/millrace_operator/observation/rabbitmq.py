@@ -5,13 +5,16 @@ majority, so a zero counts only while the metrics show a leader and a sample of 
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
+from typing import TypeVar
 
 from millrace_contracts.queues import dead_letter_queue
 from millrace_operator.errors import ObservationError
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
 from millrace_operator.observation.broker import Declared, PassiveDeclares
 from millrace_operator.observation.rabbitmq_metrics import BrokerMetrics, QueueMetrics, RabbitMqMetrics
+
+Answer = TypeVar("Answer")
 
 
 class RabbitMqObserver:
@@ -26,9 +29,9 @@ class RabbitMqObserver:
         if not queues:
             return {}
         metrics, declared = await asyncio.gather(
-            self._metrics.read(), self._declares.read(queues), return_exceptions=True
+            _or_error(self._metrics.read()), _or_error(self._declares.read(queues))
         )
-        return {queue: combine(queue, _or_error(metrics), _or_error(declared)) for queue in queues}
+        return {queue: combine(queue, metrics, declared) for queue in queues}
 
     async def close(self) -> None:
         """Close both connections."""
@@ -47,7 +50,9 @@ def combine(
     seen = metrics.queues.get(queue, QueueMetrics())
     if isinstance(declared, ObservationError):
         # Without the live answer the gauges must do; they are at most 5 s old.
-        return _reading(metrics, queue, ready=seen.ready) if seen.has_leader else _unknown(queue, metrics, str(declared))
+        return (
+            _reading(metrics, queue, ready=seen.ready) if seen.has_leader else _unknown(queue, metrics, str(declared))
+        )
     answer = declared[queue]
     if answer is None:
         return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=f"RabbitMQ has no queue {queue!r}")
@@ -83,7 +88,8 @@ def _unknown(queue: str, metrics: BrokerMetrics, detail: str = "") -> Unknown:
     )
 
 
-def _or_error(answer: "BrokerMetrics | Mapping[str, Declared | None] | BaseException") -> "object":
-    if isinstance(answer, BaseException) and not isinstance(answer, ObservationError):
-        raise answer
-    return answer
+async def _or_error(read: Awaitable[Answer]) -> Answer | ObservationError:
+    try:
+        return await read
+    except ObservationError as error:
+        return error

@@ -1,8 +1,8 @@
 """Read all queues of a virtual host from RabbitMQ's Prometheus endpoint: one request a node, however many queues.
 
-Chosen over the management API, which costs the broker several times the CPU, lags further behind, and whose statistics are
-deprecated. Gauges come from the node that leads a queue, counters from the node that a client is connected to, so every
-node is read and the answers are put together.
+Chosen over the management API, which costs the broker several times the CPU, lags further behind, and whose statistics
+are deprecated. Gauges come from the node that leads a queue, counters from the node that a client is connected to, so
+every node is read and the answers are put together.
 """
 
 import asyncio
@@ -50,7 +50,10 @@ class RabbitMqMetrics:
 
     def __init__(self, *, urls: Sequence[str], virtual_host: str, timeout_seconds: float) -> None:
         self._urls = tuple(urls)
-        self._params = [("vhost", virtual_host), *(("family", family) for family in FAMILIES)]
+        self._params: list[tuple[str, str | int | float | bool | None]] = [
+            ("vhost", virtual_host),
+            *(("family", family) for family in FAMILIES),
+        ]
         self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False)
 
     async def read(self) -> BrokerMetrics:

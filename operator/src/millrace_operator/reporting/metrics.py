@@ -8,8 +8,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from millrace_contracts import metrics as names
 from millrace_contracts.metrics import Metric
-from millrace_operator.decision.estimation import Estimates
 from millrace_operator.model.decision import Reason, ScaleOutcome, ScalingDecision
+from millrace_operator.model.estimates import Estimates
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.model.reading import QueueReading, Reading
 
@@ -66,19 +66,19 @@ def show_queue(pool: tuple[str, str], reading: Reading, estimates: Estimates) ->
     """Show what was read of a pool's queue; what is not known has no series, since 0 would be a measurement."""
     seen = reading if isinstance(reading, QueueReading) else None
     _METRICS_AVAILABLE.labels(*pool).set(0 if seen is None else 1)
-    _show(_QUEUE_READY, pool, seen and seen.ready)
-    _show(_QUEUE_UNACKED, pool, seen and seen.unacked)
-    _show(_QUEUE_CONSUMERS, pool, seen and seen.consumers)
-    _show(_DEAD_LETTERS, pool, seen and seen.dead_letters)
+    _show(_QUEUE_READY, pool, None if seen is None else seen.ready)
+    _show(_QUEUE_UNACKED, pool, None if seen is None else seen.unacked)
+    _show(_QUEUE_CONSUMERS, pool, None if seen is None else seen.consumers)
+    _show(_DEAD_LETTERS, pool, None if seen is None else seen.dead_letters)
     _show(_ARRIVAL_RATE, pool, estimates.arrivals_per_second)
     _show(_SERVICE_SECONDS, pool, estimates.service_seconds)
 
 
 def show_replicas(pool: tuple[str, str], state: PoolState | None, decision: ScalingDecision | None) -> None:
     """Show what a pool has and what it is to have; a pool without a Deployment has neither."""
-    _show(_REPLICAS_ACTUAL, pool, state and state.existing)
-    _show(_REPLICAS_READY, pool, state and state.ready)
-    _show(_REPLICAS_DESIRED, pool, decision and decision.replicas)
+    _show(_REPLICAS_ACTUAL, pool, None if state is None else state.existing)
+    _show(_REPLICAS_READY, pool, None if state is None else state.ready)
+    _show(_REPLICAS_DESIRED, pool, None if decision is None else decision.replicas)
 
 
 def count_decision(pool: tuple[str, str], reason: Reason, outcome: ScaleOutcome) -> None:

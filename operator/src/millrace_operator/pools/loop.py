@@ -1,0 +1,41 @@
+"""The loop that sizes all pools: observe, decide, actuate, report, once a second for all of them together.
+
+Level triggered: each pass begins from what is there, so that a pass that failed or an operator that was restarted loses
+nothing. A failure is counted and logged and never ends the loop.
+"""
+
+import asyncio
+
+import structlog
+
+from millrace_operator.errors import OperatorError
+from millrace_operator.pools.one_pass import PoolPass
+from millrace_operator.pools.ports import PoolLoopContext
+from millrace_operator.reporting import metrics
+
+LOOP = "pools"
+log = structlog.get_logger("millrace.pools")
+
+
+async def run_pool_loop(context: PoolLoopContext) -> None:
+    """Size all pools, again and again, until cancelled."""
+    pools = PoolPass(context)
+    while True:
+        began = context.clock.monotonic_seconds()
+        if context.is_synced:
+            await _pass(pools)
+        seconds = context.clock.monotonic_seconds() - began
+        metrics.observe_loop(LOOP, seconds)
+        await asyncio.sleep(max(0.0, context.settings.pool_loop_seconds - seconds))
+
+
+async def _pass(pools: PoolPass) -> None:
+    try:
+        await pools.run()
+    except OperatorError as error:
+        metrics.count_loop_failure(LOOP)
+        log.warning("pools were not sized in this pass; the next one begins anew", error=str(error))
+    except Exception:
+        # A defect in the handling of one pass must not end the sizing of all pools; it is counted and shown whole.
+        metrics.count_loop_failure(LOOP)
+        log.exception("pools were not sized in this pass because of a defect; please report it")

@@ -1,0 +1,130 @@
+from typing import Any
+
+import pytest
+from rendered_charts import digits_pool, refusal
+
+pytestmark = pytest.mark.charts
+
+Values = dict[str, Any]
+
+BY_SCHEMA: dict[str, tuple[Values, str]] = {
+    "unknown top-level key": ({"rabitmq": {}}, "rabitmq"),
+    "unknown nested key": ({"redis": {"maxmemory": "1gb"}}, "maxmemory"),
+    "unknown key of the operator": ({"operator": {"replicas": 2}}, "replicas"),
+    "negative minReplicas": (digits_pool(minReplicas=-1), "minReplicas"),
+    "absurd maxReplicas": (digits_pool(maxReplicas=1_000_000), "maxReplicas"),
+    "zero concurrency": (digits_pool(concurrency=0), "concurrency"),
+    "fraction of a replica": (digits_pool(maxReplicas=1.5), "maxReplicas"),
+    "pool without a name": ({"workerPools": [{"queue": "q"}]}, "name"),
+    "pool named like the system pool": (digits_pool(name="system"), "name"),
+    "pool with a name that no object may have": (digits_pool(name="Digits!"), "name"),
+    "queue of RabbitMQ's own": (digits_pool(queue="amq.gen"), "queue"),
+    "queue that looks like Celery's": (digits_pool(queue="celery_delayed_3"), "queue"),
+    "queue that looks like a dead-letter queue": (digits_pool(queue="digits.dead"), "queue"),
+    "mode that does not exist": (digits_pool(mode="Off"), "mode"),
+    "image tag latest": ({"redis": {"image": {"tag": "latest"}}}, "tag"),
+    "digest that is none": ({"redis": {"image": {"digest": "abc"}}}, "digest"),
+    "two sources of models": (
+        digits_pool(triton={"mode": "sidecar", "modelRepository": {"uri": "s3://a", "configMap": {"name": "b"}}}),
+        "modelRepository",
+    ),
+    "model path that leaves the claim": (
+        digits_pool(triton={"modelRepository": {"persistentVolumeClaim": {"claimName": "c", "subPath": "../up"}}}),
+        "subPath",
+    ),
+    "system pool that may be empty": ({"systemPool": {"minReplicas": 0}}, "minReplicas"),
+    "system pool with a Triton": ({"systemPool": {"triton": {"mode": "sidecar"}}}, "triton"),
+    "schedule without a time": ({"beat": {"schedule": [{"name": "n", "task": "t", "queue": "q"}]}}, "schedule"),
+    "schedule with two times": (
+        {"beat": {"schedule": [{"name": "n", "task": "t", "queue": "q", "cron": "0 2 * * *", "everySeconds": 5}]}},
+        "schedule",
+    ),
+    "cron with four fields": (
+        {"beat": {"schedule": [{"name": "n", "task": "t", "queue": "q", "cron": "0 2 * *"}]}},
+        "cron",
+    ),
+    "credentials in a metrics URL": (
+        {"operator": {"connections": {"brokerMetricsUrls": ["http://me:secret@host:15692"]}}},
+        "brokerMetricsUrls",
+    ),
+}
+
+BY_CHECK: dict[str, tuple[Values, str]] = {
+    "more replicas at least than at most": (
+        digits_pool(minReplicas=5, maxReplicas=2),
+        'worker pool "digits": minReplicas (5) must not exceed maxReplicas (2)',
+    ),
+    "two pools of one name": ({"workerPools": [{"name": "a"}, {"name": "a"}]}, 'two worker pools have the name "a"'),
+    "two pools on one queue": (
+        {"workerPools": [{"name": "a", "queue": "q"}, {"name": "b", "queue": "q"}]},
+        'the worker pools "a" and "b" share the queue "q"',
+    ),
+    "pool on the system queue": (digits_pool(queue="system"), 'share the queue "system"'),
+    "Triton without models": (
+        digits_pool(triton={"mode": "sidecar"}),
+        "set exactly one of triton.modelRepository.persistentVolumeClaim, .configMap and .uri",
+    ),
+    "external Triton without an address": (digits_pool(triton={"mode": "external"}), "needs triton.url"),
+    "address for a Triton that is not external": (
+        digits_pool(triton={"mode": "none", "url": "host:8001"}),
+        "triton.url is only for triton.mode external",
+    ),
+    "fallback above the maximum": (
+        digits_pool(maxReplicas=2, fallback={"replicas": 3}),
+        "fallback.replicas (3) must not exceed maxReplicas (2)",
+    ),
+    "fallback without a number": (digits_pool(fallback={"failureThreshold": 3}), "fallback needs replicas"),
+    "grace shorter than a task": (
+        digits_pool(terminationGracePeriodSeconds=30),
+        "terminationGracePeriodSeconds (30) must not be less than worker.taskTimeLimitSeconds (900)",
+    ),
+    "soft limit after the hard one": (
+        {"worker": {"taskSoftTimeLimitSeconds": 900}},
+        "worker.taskSoftTimeLimitSeconds must be less than worker.taskTimeLimitSeconds",
+    ),
+    "consumer timeout within a task": (
+        {"rabbitmq": {"consumerTimeoutSeconds": 600}},
+        "rabbitmq.consumerTimeoutSeconds must be more than worker.taskTimeLimitSeconds",
+    ),
+    "Flower on an ingress without a login": (
+        {"flower": {"auth": {"enabled": False}, "ingress": {"enabled": True, "host": "flower.example"}}},
+        "set flower.auth.enabled to true",
+    ),
+    "ingress without a name": ({"flower": {"ingress": {"enabled": True}}}, "set flower.ingress.host"),
+    "no broker at all": ({"rabbitmq": {"enabled": False}}, "set externalBroker.existingSecret"),
+    "no Redis at all": ({"redis": {"enabled": False}}, "set externalRedis.existingSecret"),
+    "broker passwords that the operator cannot know": (
+        {"rabbitmq": {"auth": {"existingSecret": "mine"}}},
+        "set operator.connections.brokerUrlSecretRef",
+    ),
+    "Redis password that the operator cannot know": (
+        {"redis": {"auth": {"existingSecret": "mine"}}},
+        "set operator.connections.redisUrlSecretRef",
+    ),
+    "test of a pool that does not exist": (
+        {"tests": {"prediction": {"workerPool": "digits", "model": "digits", "record": {"x": [1]}}}},
+        "none of the pools: system",
+    ),
+    "test without a record": (
+        digits_pool() | {"tests": {"prediction": {"workerPool": "digits", "model": "digits"}}},
+        "set tests.prediction.model and tests.prediction.record",
+    ),
+    "namespaces of a cluster-wide operator": (
+        {"operator": {"rbac": {"scope": "cluster"}, "watchNamespaces": ["a"]}},
+        "watchNamespaces has no meaning",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BY_SCHEMA)
+def test_schema_refuses_and_names_the_key(case: str) -> None:
+    values, key = BY_SCHEMA[case]
+
+    assert key in refusal(values)
+
+
+@pytest.mark.parametrize("case", BY_CHECK)
+def test_impossible_combination_is_refused_with_what_to_set(case: str) -> None:
+    values, sentence = BY_CHECK[case]
+
+    assert sentence in refusal(values).replace('\\"', '"')

@@ -31,17 +31,26 @@ use_runtime_within_bounding_set() {
   mv "$DAEMON_SETTINGS.new" "$DAEMON_SETTINGS"
 }
 
-# A daemon that was killed leaves its process number behind; when another process has that number by now, the next
-# daemon believes that it runs already and refuses to start.
+# A daemon that was killed leaves its process number behind; when that number is of another process by now, or of a
+# zombie, the next daemon believes that it runs already and refuses to start.
 forget_dead_daemons() {
-  local file pid
+  local file program
   for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
     [[ -f $file ]] || continue
-    pid=$(<"$file")
-    case $(cat "/proc/$pid/comm" 2>/dev/null) in
+    program=$(readlink "/proc/$(<"$file")/exe") || program=dead
+    case ${program##*/} in
       dockerd | containerd) ;;
       *) rm -f "$file" ;;
     esac
+  done
+}
+
+# Wait for the daemon as long as it lives; one that ends at once has said why in its log.
+wait_for_daemon() { # PROCESS_NUMBER
+  local limit=$((SECONDS + 60))
+  until docker_answers; do
+    kill -0 "$1" 2>/dev/null && ((SECONDS < limit)) || return 1
+    sleep 0.5
   done
 }
 
@@ -50,19 +59,19 @@ start_docker() {
     fail "Docker is installed but does not answer" "start it (Docker Desktop, or 'sudo systemctl start docker')"
   use_runtime_within_bounding_set
   if [[ -d /run/systemd/system ]]; then
-    systemctl start docker
-  else
-    forget_dead_daemons
-    note "starting dockerd; it stays when this ends, its log is $DAEMON_LOG"
-    setsid nohup dockerd >>"$DAEMON_LOG" 2>&1 </dev/null &
+    systemctl restart docker # restart: it may have started by itself before its runtime was set
+    wait_for 60 docker_answers || fail "Docker did not answer within 60 s" "see 'journalctl --unit docker'"
+    return
   fi
-  wait_for 60 docker_answers || {
-    tail -n 15 "$DAEMON_LOG" >&2 || true
-    fail "Docker did not answer within 60 s" "see its log ($DAEMON_LOG, or 'journalctl -u docker')"
+  forget_dead_daemons
+  note "starting dockerd; it stays when this ends, its log is $DAEMON_LOG"
+  setsid nohup dockerd >>"$DAEMON_LOG" 2>&1 </dev/null &
+  wait_for_daemon $! || {
+    tail -n 15 "$DAEMON_LOG" >&2
+    fail "dockerd ended, or did not answer within 60 s" "see its log, $DAEMON_LOG; the last lines are above"
   }
 }
 
-# Installing it without systemd would start nothing, with systemd it would start it before its runtime is set.
 install_docker() {
   is_root_on_debian || fail "there is no Docker here" "install Docker, or run this as root on Debian"
   local packages=(docker.io iptables)
@@ -76,7 +85,12 @@ if command -v docker >/dev/null && docker_answers; then
   skip "$(docker version --format 'Docker {{.Server.Version}}') answers"
   exit
 fi
-if ! command -v dockerd >/dev/null && [[ $(uname) == Linux ]]; then install_docker; fi
+installed=no
+if ! command -v dockerd >/dev/null && [[ $(uname) == Linux ]]; then
+  install_docker
+  installed=yes
+fi
 command -v docker >/dev/null || fail "there is no docker command here" "install Docker"
-docker_answers || start_docker
+# A Docker that was installed just now may run already, without its runtime set: start_docker looks at both.
+docker_answers && [[ $installed == no ]] || start_docker
 note "$(docker version --format 'Docker {{.Server.Version}}') answers"

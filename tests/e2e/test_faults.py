@@ -139,8 +139,10 @@ def _wait_for_unknown_queue(platform: Platform) -> Resource:
     return wait_until(look, what="the pool to say that its queue cannot be read", timeout_seconds=30)
 
 
-def test_a_job_applied_while_rabbitmq_is_away_waits_says_why_and_runs(platform: Platform) -> None:
+def test_an_operator_that_starts_without_rabbitmq_says_so_and_submits_when_it_is_back(platform: Platform) -> None:
     with _stopped(platform, "rabbitmq"):
+        (operator,) = platform.component("operator")
+        platform.kubectl.delete("pod", operator["metadata"]["name"])
         name = submit(platform, job("before-rabbitmq", inline({"key": "a", "seconds": [0]}), model="slow"))
         wait_until_it_says(platform, name, "broker", "unreachable")
     found = wait_for_end(platform, name, timeout_seconds=180)

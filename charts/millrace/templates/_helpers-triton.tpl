@@ -2,7 +2,7 @@
 The Triton container of a pool, the same beside a worker and as a Deployment of its own.
 
   {{ include "millrace.tritonContainer" (dict "root" $ "pool" $pool "sidecar" true) }}   the container, as a list item
-  {{ include "millrace.tritonVolumes" $pool }}                                           its volumes, as list items
+  {{ include "millrace.tritonVolumes" (dict "root" $ "pool" $pool "sidecar" true) }}     its volumes, as list items
   {{ include "millrace.tritonUrl" (dict "root" $ "pool" $pool) }}                        where workers reach it; "" for none
 */}}
 
@@ -59,7 +59,7 @@ dns:///{{ .root.Release.Name }}-triton-{{ .pool.name }}.{{ .root.Release.Namespa
     - {name: triton-tmp, mountPath: /tmp}
     - {name: triton-shm, mountPath: /dev/shm}
     {{- with $repository.persistentVolumeClaim }}
-    - name: models
+    - name: {{ include "millrace.modelVolume" $ }}
       mountPath: /models
       readOnly: true
       {{- with .subPath }}
@@ -71,19 +71,44 @@ dns:///{{ .root.Release.Name }}-triton-{{ .pool.name }}.{{ .root.Release.Namespa
     {{- end }}
 {{- end }}
 
+{{/*
+The volume with the models. A pod that names one claim in two volumes never starts, so a sidecar whose models lie on a data
+claim shares the worker's volume.
+*/}}
+{{- define "millrace.modelVolume" -}}
+{{- $claim := (.pool.triton.modelRepository.persistentVolumeClaim | default dict).claimName -}}
+{{- if and .sidecar (has $claim (include "millrace.dataClaimNames" .root | fromJsonArray)) -}}
+{{ include "millrace.claimVolume" $claim }}
+{{- else -}}
+models
+{{- end -}}
+{{- end }}
+
+{{- define "millrace.dataClaimNames" -}}
+{{- $names := list -}}
+{{- range .Values.dataClaims }}{{ $names = append $names .claimName }}{{ end -}}
+{{- $names | toJson -}}
+{{- end }}
+
+{{- define "millrace.claimVolume" -}}
+claim-{{ . | replace "." "-" }}
+{{- end }}
+
 {{- define "millrace.tritonVolumes" -}}
 - name: triton-tmp
   emptyDir: {}
 - name: triton-shm
   emptyDir:
     medium: Memory
-    sizeLimit: {{ .triton.sharedMemory }}
-{{- with .triton.modelRepository.persistentVolumeClaim }}
+    sizeLimit: {{ .pool.triton.sharedMemory }}
+{{- with .pool.triton.modelRepository.persistentVolumeClaim }}
+{{- if eq (include "millrace.modelVolume" $) "models" }}
 - name: models
   persistentVolumeClaim:
     claimName: {{ .claimName }}
 {{- end }}
-{{- with .triton.modelRepository.configMap }}
+{{- end }}
+{{- with .pool.triton.modelRepository.configMap }}
 - name: models
   configMap:
     name: {{ .name }}

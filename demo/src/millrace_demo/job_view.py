@@ -22,6 +22,8 @@ class JobView:
     """None while it is active."""
     reason: str
     message: str
+    activity: str
+    """What happens now, or why nothing does, in the operator's words; the outcome once it has ended."""
 
     @classmethod
     def of(cls, job: KubernetesObject) -> Self:
@@ -42,12 +44,19 @@ class JobView:
             has_succeeded={"True": True, "False": False}.get(succeeded.get("status", "")),
             reason=succeeded.get("reason", ""),
             message=succeeded.get("message", ""),
+            activity=_activity(job),
         )
 
     @property
     def done(self) -> int:
         """Records that have ended, well or not."""
         return self.succeeded + self.failed
+
+
+def _activity(job: KubernetesObject) -> str:
+    told = (condition(job, kind) for kind in ("Running", "Queued"))
+    holding = (each["message"] for each in told if each.get("status") == "True")
+    return next(holding, condition(job, "Succeeded").get("message", ""))
 
 
 def condition(thing: KubernetesObject, kind: str) -> dict[str, str]:

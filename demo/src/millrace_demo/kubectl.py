@@ -76,11 +76,12 @@ def _parsed(printed: bytes) -> KubernetesObject:
 def watch_events(lines: Iterable[str]) -> Iterator[KubernetesObject]:
     """Cut what a watch prints into its events {type, object}; a last one that was cut off is dropped.
 
-    kubectl indents, so only the end of an event is a brace at the beginning of a line.
+    kubectl prints an event on a line of its own, or indented over several lines, depending on its version: in both only
+    the last line begins with a brace and ends with one.
     """
     gathered: list[str] = []
     for line in lines:
         gathered.append(line)
-        if line.startswith("}"):
+        if line.startswith(("{", "}")) and line.rstrip().endswith("}"):
             yield json.loads("".join(gathered))
             gathered.clear()

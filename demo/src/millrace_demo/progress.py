@@ -1,13 +1,15 @@
 """Show a job while it runs: a moving bar for a person, a line at each change for a log."""
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from millrace_demo.job_view import JobView
 from millrace_demo.pool_history import PoolSample
+
+QUIET_SECONDS: Final = 20.0
 
 
 class ProgressDisplay(Protocol):
@@ -32,6 +34,7 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = ""
+        self._last_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -42,11 +45,13 @@ class PlainLines:
         pass
 
     def show(self, *, job: JobView, pool: PoolSample, seconds: float) -> None:
-        """Write one line, unless it says what the last one said."""
+        """Write one line; while nothing changes, say every so often what the job waits for."""
         line = f"{job.state:<18} {records_in_words(job):<24} {pods_in_words(pool):<22} {pace_in_words(job)}".rstrip()
-        if line != self._last:
-            self._console.print(f"  {seconds:6.1f} s  {line}", soft_wrap=True)
-            self._last = line
+        is_quiet = line == self._last
+        if is_quiet and seconds - self._last_at < QUIET_SECONDS:
+            return
+        self._console.print(f"  {seconds:6.1f} s  {job.activity if is_quiet else line}", soft_wrap=True)
+        self._last, self._last_at = line, seconds
 
 
 class MovingBar:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from millrace_demo.drawing import ASCII, BLOCKS, WIDTH, beside, draw_scan
+from millrace_demo.held_out import HeldOut
 from millrace_demo.pool_history import PoolSample
 from millrace_demo.predictions import Comparison, Prediction
 
@@ -29,27 +30,22 @@ def show_predictions(console: Console, predictions: Sequence[Prediction], labels
     console.print(table)
 
 
-def show_scans(
-    console: Console,
-    predictions: Sequence[Prediction],
-    *,
-    labels: Mapping[str, int],
-    pixels: Mapping[str, Sequence[int]],
-) -> None:
-    """Draw up to four scans beside each other, with what the model says and what the label says."""
+def show_scans(console: Console, title: str, predictions: Sequence[Prediction], held_out: HeldOut) -> None:
+    """Draw up to four scans beside each other, with what the model says and what the label says; nothing for none."""
     shown = predictions[:DRAWINGS_A_ROW]
     if not shown:
         return
     shades = BLOCKS if console.encoding.startswith("utf") else ASCII
     drawings = [
         [
-            *draw_scan(pixels[prediction.key], shades),
+            *draw_scan(held_out.pixels[prediction.key], shades),
             prediction.key.center(WIDTH),
             f"predicted {prediction.label}".center(WIDTH),
-            f"true label {labels[prediction.key]}".center(WIDTH),
+            f"true label {held_out.labels[prediction.key]}".center(WIDTH),
         ]
         for prediction in shown
     ]
+    console.print(f"\n{title}\n", style="italic")
     for line in beside(drawings):
         console.print(Text(f"  {line}"))
     console.print()
@@ -88,7 +84,7 @@ def show_pool_history(console: Console, rows: Sequence[PoolSample]) -> None:
         ready, starting = row.ready or 0, max((row.pods or 0) - (row.ready or 0), 0)
         counts = (row.waiting, row.running, row.desired, row.pods, row.ready)
         table.add_row(
-            f"{row.seconds:.1f} s",
+            f"{max(row.seconds, 0.0):.1f} s",
             *("?" if count is None else str(count) for count in counts),
             ready_mark * ready + starting_mark * starting,
             row.reason,

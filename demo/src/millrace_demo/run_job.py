@@ -7,8 +7,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +14,9 @@ from rich.console import Console
 
 from millrace_contracts.resources import PREDICTION_JOBS, WORKER_POOLS
 from millrace_demo.errors import DemoError, JobFailedError, JobStalledError, PoolNotIdleError, PredictionsError
+from millrace_demo.held_out import HeldOut
 from millrace_demo.job_view import JobView, conditions_in_words
 from millrace_demo.kubectl import Kubectl, KubernetesObject
-from millrace_demo.layout import INPUT, LABELS_FILE, RECORDS_PATH
 from millrace_demo.pool_history import PoolHistory
 from millrace_demo.predictions import Prediction, compare, read_predictions
 from millrace_demo.progress import ProgressDisplay, display_for
@@ -33,25 +31,8 @@ CLAIM_PATH: Final = "/claim"
 LEAST_ACCURACY: Final = 0.95
 JOB_LIMIT_SECONDS: Final = 300.0
 IDLE_LIMIT_SECONDS: Final = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """What the demonstration knows about the scans, from the folder that `train` wrote."""
-
-    labels: Mapping[str, int]
-    pixels: Mapping[str, list[int]]
-
-    @classmethod
-    def read(cls, folder: Path) -> "HeldOut":
-        """Read labels and scans; raise DemoError when training has not run."""
-        try:
-            labels = json.loads((folder / LABELS_FILE).read_text())
-            lines = (folder / "claim" / RECORDS_PATH).read_text().splitlines()
-        except OSError as error:
-            raise DemoError(f"{error}; run `python -m millrace_demo.train --out {folder}` first") from error
-        records = [json.loads(line) for line in lines]
-        return cls(labels=labels, pixels={record["key"]: record[INPUT] for record in records})
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""The display moves on though nothing changes."""
 
 
 class JobRun:
@@ -94,10 +75,10 @@ class JobRun:
         """Show the job until it has ended; raise when it fails, is deleted or takes too long."""
         deadline = time.monotonic() + JOB_LIMIT_SECONDS
         while (job := JobView.of(self._job)).has_succeeded is None:
-            sight = watching.next_sight(deadline - time.monotonic())
-            if sight is None:
+            if (now := time.monotonic()) >= deadline:
                 raise JobStalledError(self._stalled())
-            self._take_in(sight)
+            if sight := watching.next_sight(min(deadline - now, LOOK_AGAIN_SECONDS)):
+                self._take_in(sight)
             display.show(
                 job=JobView.of(self._job), pool=self.history.latest, seconds=time.monotonic() - self._applied_at
             )
@@ -116,6 +97,7 @@ class JobRun:
         """Follow the pool down to its minimum; raise when it stays above it, or never rose."""
         deadline = time.monotonic() + IDLE_LIMIT_SECONDS
         shown = self.history.latest.size
+        self._show_pool()
         while not self.history.is_idle_at(self._minimum):
             sight = watching.next_sight(deadline - time.monotonic())
             if sight is None:
@@ -126,9 +108,14 @@ class JobRun:
             self._take_in(sight)
             if self.history.latest.size != shown:
                 shown = self.history.latest.size
-                self._console.print(f"  {self.history.latest.seconds:6.1f} s  {self.history.latest.message}")
+                self._show_pool()
         if self.history.most_pods <= self._minimum:
             raise PoolNotIdleError("the pool was never seen above its minimum, yet the job ended: who predicted it?")
+
+    def _show_pool(self) -> None:
+        pool = self.history.latest
+        line = f"  {pool.seconds:6.1f} s  {pool.ready} of {pool.pods} pods ready. {pool.message}"
+        self._console.print(line, soft_wrap=True)
 
     def _take_in(self, sight: Sight) -> None:
         seconds = sight.seen_at - self._applied_at
@@ -163,7 +150,7 @@ class Steps:
 
     def begin(self, title: str) -> None:
         """Print a heading."""
-        self._console.print(f"\n==> [{self._next}/{self._last}] {title}", style="bold", markup=False)
+        self._console.print(f"\n==> [{self._next}/{self._last}] {title}", style="bold", markup=False, soft_wrap=True)
         self._next += 1
 
 
@@ -181,8 +168,8 @@ def demonstrate(*, run: JobRun, held_out: HeldOut, console: Console, steps: Step
         wrong_keys = {prediction.key for prediction in comparison.wrong}
         right = [prediction for prediction in predictions if prediction.key not in wrong_keys]
         show_predictions(console, predictions, held_out.labels)
-        show_scans(console, right, labels=held_out.labels, pixels=held_out.pixels)
-        show_scans(console, comparison.wrong, labels=held_out.labels, pixels=held_out.pixels)
+        show_scans(console, "Some that it read right", right, held_out)
+        show_scans(console, "Some that it misread", comparison.wrong, held_out)
         show_accuracy(console, comparison, held_out.labels)
         if comparison.accuracy < LEAST_ACCURACY:
             raise PredictionsError(f"accuracy is {comparison.accuracy:.2%}, at least {LEAST_ACCURACY:.0%} is expected")

@@ -13,6 +13,8 @@ from typing import Final, Self
 from millrace_demo.kubectl import Kubectl, KubernetesObject, watch_events
 
 REOPEN_AFTER_SECONDS: Final = 1.0
+OBJECT_EVENTS: Final = ("ADDED", "MODIFIED", "DELETED")
+"""The others (BOOKMARK, ERROR) do not carry the object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class Watching:
             self._processes[resource] = process
         with process:
             for event in watch_events(process.stdout or ()):
+                if event["type"] not in OBJECT_EVENTS:
+                    continue
                 self._sights.put(
                     Sight(
                         resource=resource,

@@ -41,3 +41,15 @@ def test_conditions_are_told_with_reason_and_message() -> None:
 
 def test_a_job_without_conditions_hints_at_the_operator() -> None:
     assert "is its pod running?" in conditions_in_words(job())
+
+
+def test_what_a_job_does_now_is_told_by_the_condition_that_holds() -> None:
+    held = [
+        {"type": "Running", "status": "False", "reason": "NotStarted", "message": "No worker has begun."},
+        {"type": "Queued", "status": "True", "reason": "WaitingForWorkers", "message": "54 tasks wait."},
+    ]
+    assert "54 tasks wait." == JobView.of(job(conditions=[*held, *succeeded("Unknown")])).activity
+
+
+def test_what_an_ended_job_does_is_its_outcome() -> None:
+    assert "In words." == JobView.of(job(conditions=succeeded("True"))).activity

@@ -15,9 +15,9 @@ values = st.recursive(
 )
 
 
-@given(st.lists(st.fixed_dictionaries({"type": st.text(), "object": values})))
-def test_a_watch_is_cut_into_the_events_that_were_printed(events: list[dict[str, object]]) -> None:
-    printed = "".join(json.dumps(event, indent=4) + "\n" for event in events)
+@given(st.lists(st.fixed_dictionaries({"type": st.text(), "object": values})), st.sampled_from([None, 4]))
+def test_a_watch_is_cut_into_the_events_that_were_printed(events: list[dict[str, object]], indent: int | None) -> None:
+    printed = "".join(json.dumps(event, indent=indent) + "\n" for event in events)
     assert events == list(watch_events(printed.splitlines(keepends=True)))
 
 

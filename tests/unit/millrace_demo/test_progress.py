@@ -19,20 +19,27 @@ JOB = JobView(
     has_succeeded=None,
     reason="",
     message="",
+    activity="4 of 54 tasks are done.",
 )
 POOL = PoolSample(seconds=1.0, desired=4, pods=4, ready=1)
 
 
-def test_a_log_gets_one_line_for_each_change() -> None:
+def lines_of(*shown: tuple[float, JobView]) -> list[str]:
     written = io.StringIO()
     lines = PlainLines(Console(file=written))
-    for seconds, job in ((1.0, JOB), (2.0, JOB), (3.0, replace(JOB, state="Succeeded"))):
+    for seconds, job in shown:
         lines.show(job=job, pool=POOL, seconds=seconds)
-    assert ["1.0 s  Running", "3.0 s  Succeeded"] == [line.split("  256")[0].strip() for line in shown(written)]
+    return [" ".join(line.split()) for line in written.getvalue().splitlines()]
 
 
-def shown(written: io.StringIO) -> list[str]:
-    return [" ".join(line.split(" ")).replace("             ", "").strip() for line in written.getvalue().splitlines()]
+def test_a_log_gets_one_line_for_each_change() -> None:
+    lines = lines_of((1.0, JOB), (2.0, JOB), (3.0, replace(JOB, state="Succeeded")))
+    assert ["1.0 s Running", "3.0 s Succeeded"] == [line.split(" 256")[0] for line in lines]
+
+
+def test_a_log_says_what_a_job_waits_for_when_nothing_changes() -> None:
+    lines = lines_of(*((float(second), JOB) for second in range(0, 45, 5)))
+    assert ["20.0 s 4 of 54 tasks are done.", "40.0 s 4 of 54 tasks are done."] == lines[1:]
 
 
 def test_a_terminal_gets_a_bar_and_anything_else_lines() -> None:

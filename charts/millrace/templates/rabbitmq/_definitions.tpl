@@ -3,8 +3,8 @@ What RabbitMQ is told at each start: vhost, users, permissions, policies, exchan
 are replaced inside the pod, so this text holds no secret. An external broker needs the same.
 
 The vhost is Millrace's alone, so the worker user may use any name in it but RabbitMQ's own: pools come and go without a
-restart of the broker. The operator publishes plans and asks how long queues are, which needs no permission on them. Flower
-listens to events and asks workers.
+restart of the broker. The operator asks every queue how long it is by a passive declare, for which RabbitMQ 4.3 wants the
+permission to configure it; but it reads no task, and publishes plans only. Flower listens to events and asks workers.
 
 at-least-once: a task that is given up stays in its queue until the dead-letter queue has it; it needs reject-publish.
 */}}
@@ -32,7 +32,7 @@ at-least-once: a task that is given up stays in its queue until the dead-letter 
 {{- $permissions := list
   (dict "vhost" $vhost "user" "admin" "configure" ".*" "write" ".*" "read" ".*")
   (dict "vhost" $vhost "user" "worker" "configure" $any "write" $any "read" $any)
-  (dict "vhost" $vhost "user" "operator" "configure" $operator "write" $operator "read" $operator)
+  (dict "vhost" $vhost "user" "operator" "configure" $any "write" $operator "read" $operator)
   (dict "vhost" $vhost "user" "flower" "configure" $flower "write" $flower "read" $flower) -}}
 {{- dict "users" $users "permissions" $permissions "vhosts" (list (dict "name" $vhost)) | toJson -}}
 {{- end }}

@@ -28,6 +28,10 @@ def register(registry: kopf.OperatorRegistry, context: OperatorContext) -> None:
     _watch(registry, context)
     tasks: dict[str, asyncio.Task[None]] = {}
 
+    @kopf.on.login(registry=registry)
+    def login(**arguments: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_via_client(**arguments)
+
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
@@ -58,7 +62,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.peering.standalone = True
     settings.networking.connect_timeout = 5.0
     settings.networking.request_timeout = 30.0
-    settings.watching.server_timeout = 300.0
+    settings.watching.server_timeout = 300  # written into the URL: a fraction is refused
     settings.watching.connect_timeout = 5.0
 
 

@@ -1,7 +1,7 @@
 """The objects that the operator watches, in memory.
 
-Watch events keep it fresh within milliseconds. A watch that had to start anew does not tell what was deleted meanwhile, so
-`replace_all` compares it with a full list now and then. Each body is replaced, never changed: readers may keep it.
+Watch events keep it fresh within milliseconds. A watch that had to start anew does not tell what was deleted meanwhile,
+so `replace_all` compares it with a full list now and then. Each body is replaced, never changed: readers may keep it.
 """
 
 from typing import Any

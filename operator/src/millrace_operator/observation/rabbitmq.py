@@ -55,7 +55,8 @@ def combine(
         )
     answer = declared[queue]
     if answer is None:
-        return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=f"RabbitMQ has no queue {queue!r}")
+        message = f"RabbitMQ has no queue {queue!r} (it is made by the first worker or job of the pool; see spec.queue)"
+        return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=message)
     if answer.ready > 0 and seen.unacked is None:
         # A queue's first sample takes up to 5 s. What waits is there for certain; work must not wait for the gauge.
         return QueueReading(ready=answer.ready, unacked=0, consumers=answer.consumers)

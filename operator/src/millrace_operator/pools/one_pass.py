@@ -11,6 +11,7 @@ from millrace_operator.decision.decide import decide
 from millrace_operator.decision.estimation import estimate, extend
 from millrace_operator.errors import KubernetesError, ObjectNotFound
 from millrace_operator.model.decision import ScaleOutcome
+from millrace_operator.model.estimates import Estimates
 from millrace_operator.model.reading import Blindness, Reading, Unknown
 from millrace_operator.pools.memory import PoolMemory, other_writer
 from millrace_operator.pools.ports import PoolLoopContext
@@ -64,7 +65,8 @@ class PoolPass:
         return PoolReport(
             pool=pool,
             reading=reading,
-            estimates=estimate(memory.history),
+            # Rates of before an outage would look like measurements of now.
+            estimates=Estimates() if isinstance(reading, Unknown) else estimate(memory.history),
             state=state,
             obstacle=obstacle,
             decision=decision,

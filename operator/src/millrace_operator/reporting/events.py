@@ -55,7 +55,7 @@ def announce(
 
 def _tell_sight(report: PoolReport, *, told: Told, blind_passes: int, news: list[Announcement]) -> bool:
     if isinstance(report.reading, Unknown):
-        if told.is_blind or blind_passes < BLIND_PASSES_BEFORE_EVENT:
+        if told.is_blind or report.obstacle or blind_passes < BLIND_PASSES_BEFORE_EVENT:
             return told.is_blind
         message = f"{report.reading.message[:1].upper()}{report.reading.message[1:]}; the pool keeps its size."
         news.append(Announcement(type="Warning", reason="MetricsUnavailable", message=message))

@@ -2,9 +2,20 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 import structlog
+
+_CHATTY: Final = (
+    *("httpx", "httpcore", "urllib3", "kubernetes", "amqp", "kombu", "celery", "aiohttp", "asyncio"),
+    # kopf tells of each watch event and of each handler; the loops say what matters.
+    *("kopf.objects", "kopf.activities"),
+)
+
+
+def _for_a_terminal() -> structlog.dev.ConsoleRenderer:
+    # The pretty traceback would show local variables, and with them credentials.
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def configure_logging(*, level: str, log_format: str) -> None:
@@ -18,9 +29,7 @@ def configure_logging(*, level: str, log_format: str) -> None:
     ]
     is_json = log_format == "json"
     last: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if is_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()] if is_json else [_for_a_terminal()]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
@@ -30,10 +39,8 @@ def configure_logging(*, level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "urllib3", "kubernetes", "amqp", "kombu", "celery", "aiohttp", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    # kopf tells of each watch event at INFO; the loops say what matters.
-    logging.getLogger("kopf.objects").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 
 from millrace_contracts import metrics as names
@@ -59,6 +59,7 @@ _OF_A_POOL: tuple[MetricWrapperBase, ...] = (
 
 def serve(port: int) -> None:
     """Serve /metrics on `port`, in a thread of its own."""
+    disable_created_metrics()
     start_http_server(port)
 
 

@@ -100,7 +100,8 @@ def _ready(report: PoolReport) -> Condition:
     if state.ready < state.asked:
         message = f"{state.ready} of {state.asked} replicas are ready."
         return _condition("Ready", "False", "ReplicasStarting", message)
-    return _condition("Ready", "True", "ReplicasReady", f"All {state.asked} replicas are ready.")
+    message = f"All {state.asked} replicas are ready." if state.asked else "No replicas are asked for."
+    return _condition("Ready", "True", "ReplicasReady", message)
 
 
 def _scaling_active(report: PoolReport) -> Condition:
@@ -122,6 +123,8 @@ def _scaling_limited(report: PoolReport) -> Condition:
     kind, decision = "ScalingLimited", report.decision
     if decision is None:
         return _hindered(kind, report, status="Unknown")
+    if isinstance(report.reading, Unknown):
+        return _condition(kind, "Unknown", decision.reason.value, "It is not known how much work there is.")
     if decision.reason is Reason.AT_MAXIMUM:
         return _condition(kind, "True", Reason.AT_MAXIMUM.value, decision.message)
     return _condition(

@@ -1,0 +1,71 @@
+"""The store follows watches and lists, whichever is newer."""
+
+from typing import Any
+
+from millrace_operator.handlers.object_store import BodiesByUid, ObjectStore, slim
+
+
+def body(uid: str, version: int = 1) -> dict[str, Any]:
+    return {"metadata": {"uid": uid, "name": uid, "namespace": "ml", "resourceVersion": str(version)}}
+
+
+def test_a_newer_version_replaces_an_older_one() -> None:
+    objects = BodiesByUid()
+    objects.put(body("a", 9))
+    objects.put(body("a", 10))
+
+    assert (body("a", 10),) == objects.bodies()
+
+
+def test_a_late_older_version_changes_nothing() -> None:
+    objects = BodiesByUid()
+    objects.put(body("a", 10))
+    objects.put(body("a", 9))
+
+    assert (body("a", 10),) == objects.bodies()
+
+
+def test_a_list_removes_what_was_deleted_while_nobody_watched() -> None:
+    objects = BodiesByUid()
+    objects.put(body("gone"))
+    objects.put(body("here"))
+
+    objects.replace_all([body("here", 2)], known_before=objects.uids())
+
+    assert (body("here", 2),) == objects.bodies()
+
+
+def test_a_list_does_not_remove_what_was_created_while_it_was_taken() -> None:
+    objects = BodiesByUid()
+    before = objects.uids()
+    objects.put(body("new"))
+
+    objects.replace_all([], known_before=before)
+
+    assert (body("new"),) == objects.bodies()
+
+
+def test_removing_what_is_not_there_changes_nothing() -> None:
+    objects = BodiesByUid()
+    objects.remove("never seen")
+
+    assert objects.bodies() == ()
+
+
+def test_the_store_is_synced_once_every_resource_was_listed() -> None:
+    store = ObjectStore()
+    store.worker_pools.replace_all([], known_before=frozenset())
+    store.deployments.replace_all([], known_before=frozenset())
+    assert not store.is_synced
+
+    store.prediction_jobs.replace_all([], known_before=frozenset())
+    assert store.is_synced
+
+
+def test_a_deployment_is_kept_without_its_pod_template() -> None:
+    deployment = body("a") | {
+        "spec": {"replicas": 3, "template": {"spec": {"containers": ["many lines"]}}},
+        "status": {"replicas": 3, "readyReplicas": 2, "conditions": ["many lines"]},
+    }
+
+    assert slim(deployment) == body("a") | {"spec": {"replicas": 3}, "status": {"replicas": 3, "readyReplicas": 2}}

@@ -1,0 +1,73 @@
+# ruff: noqa: D102 - the fake has the methods of the port, which are documented there
+
+from collections.abc import Mapping
+
+from operator_jobs import UID, job, running
+
+from millrace_operator.api.prediction_job import PredictionJob
+from millrace_operator.jobs.readings import LedgerMissing, LedgerUnknown
+from millrace_operator.jobs.tally import Tally
+
+
+class Counted:
+    """Adds up what a tally reports."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, int] = {}
+        self.states: dict[tuple[str, str], int] = {}
+
+    def set_jobs_by_state(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self.states = dict(counts)
+
+    def add_records(self, *, namespace: str, model: str, outcome: str, count: int) -> None:
+        assert ("millrace", "digits") == (namespace, model)
+        self.records[outcome] = self.records.get(outcome, 0) + count
+
+
+def reported(succeeded: int) -> PredictionJob:
+    return job(status={"records": {"succeeded": succeeded, "failed": 0}})
+
+
+def test_only_what_is_new_since_the_last_look_is_counted() -> None:
+    counted = Counted()
+    tally = Tally(counted)
+    for succeeded, failed in [(0, 0), (10, 1), (10, 1), (25, 3)]:
+        tally.count_records(job(), running(succeeded=succeeded, failed=failed))
+    assert {"succeeded": 25, "failed": 3} == counted.records
+
+
+def test_an_operator_that_restarts_does_not_count_what_was_reported_before() -> None:
+    counted = Counted()
+    Tally(counted).count_records(reported(100), running(succeeded=130))
+    assert {"succeeded": 30} == counted.records
+
+
+def test_a_ledger_that_cannot_be_read_counts_nothing() -> None:
+    counted = Counted()
+    tally = Tally(counted)
+    tally.count_records(job(), running(succeeded=10))
+    tally.count_records(job(), LedgerUnknown("away"))
+    tally.count_records(job(), LedgerMissing())
+    tally.count_records(job(), running(succeeded=10))
+    assert {"succeeded": 10} == counted.records
+
+
+def test_records_that_run_again_after_a_lost_ledger_count_again_and_never_down() -> None:
+    counted = Counted()
+    tally = Tally(counted)
+    for succeeded in (50, 0, 20):
+        tally.count_records(job(), running(succeeded=succeeded))
+    assert {"succeeded": 70} == counted.records
+
+
+def test_jobs_are_shown_by_state_and_new_ones_are_pending() -> None:
+    counted = Counted()
+    Tally(counted).count_jobs([job(), job(status={"state": "Running"}), job(status={"state": "Running"})])
+    assert {("millrace", "Pending"): 1, ("millrace", "Running"): 2} == counted.states
+
+
+def test_a_job_that_is_gone_is_forgotten() -> None:
+    tally = Tally(Counted())
+    tally.count_records(job(), running())
+    tally.count_jobs([])
+    assert UID not in tally._counted  # noqa: SLF001 - memory that grows for ever has no other symptom

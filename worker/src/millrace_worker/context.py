@@ -1,0 +1,67 @@
+"""What tasks work with, made once per process and on first use, because worker processes are forked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import redis
+
+from millrace_contracts.tasks import JobSpec
+from millrace_worker import clock, ledger
+from millrace_worker.errors import ModelMissing
+from millrace_worker.inference.model import ModelClient
+from millrace_worker.inference.retry_policy import Pace
+from millrace_worker.inference.triton import TritonClient
+from millrace_worker.ledger import Ledger
+from millrace_worker.publishing import Publisher
+from millrace_worker.settings import WorkerSettings
+from millrace_worker.storage.claims import Claims
+from millrace_worker.storage.destination import Destination, open_destination
+
+
+@dataclass
+class Context:
+    """The ledger, the broker, the claims and Triton, as one task sees them."""
+
+    settings: WorkerSettings
+    app: Any
+    now: Callable[[], float] = clock.seconds_since_epoch
+    pace: Pace = field(default_factory=Pace)
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """The Redis client; its connection pool notices a fork."""
+        return ledger.connect(self.settings.redis_url.get_secret_value())
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledgers of all jobs."""
+        return Ledger(self.redis, now=self.now)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """Sends the tasks that follow from a task."""
+        return Publisher(self.app, system_queue=self.settings.system_queue)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The mounted claims."""
+        return Claims(self.settings.claims_root)
+
+    @cached_property
+    def _triton(self) -> TritonClient:
+        return TritonClient(self.settings.triton_url)
+
+    def models(self) -> ModelClient:
+        """Answer the pool's Triton, or say that it has none."""
+        if not self.settings.triton_url:
+            raise ModelMissing(
+                f'the pool of queue "{self.settings.queue}" has no Triton; name another pool in spec.workerPoolRef, '
+                "or set triton.mode of this one in the chart's values"
+            )
+        return self._triton
+
+    def destination(self, spec: JobSpec) -> Destination:
+        """Answer where the job's results go."""
+        return open_destination(spec, claims=self.claims, client=self.redis)

@@ -1,0 +1,118 @@
+"""What can go wrong in a worker, by what it means for the job.
+
+WorkerError
+├── SettingsInvalid         the process cannot start
+├── JobImpossible           the job cannot be done and is stopped; `reason` is its JobFailure
+│   ├── InputMissing, InputUnusable, InputHasNoRecords
+│   ├── ModelMissing, ModelUnsuitable
+│   └── OutputUnwritable
+├── JobOver                 the job was stopped or deleted meanwhile; nothing is left to do
+├── Unavailable             something does not answer now: it costs time, never a record
+│   ├── TritonUnavailable
+│   │   └── TritonTooSlow   it answers, but not within the request's time
+│   ├── LedgerUnavailable
+│   ├── BrokerUnavailable
+│   └── StorageUnavailable
+├── RecordInvalid           one record does not fit the model; its neighbours are not concerned
+└── BatchError              Triton answered a batch with an error; it is bisected
+    ├── BatchRejected       the input is at fault: sending it again changes nothing
+    └── BatchFailed         the model failed: a record that stands alone is tried again
+"""
+
+from typing import ClassVar
+
+from millrace_contracts.errors import JobFailure
+
+
+class WorkerError(Exception):
+    """Base of all errors that the worker raises itself."""
+
+
+class SettingsInvalid(WorkerError):  # noqa: N818 - it says what happened
+    """The environment of this process is incomplete or wrong."""
+
+
+class JobImpossible(WorkerError):  # noqa: N818 - it says what happened
+    """The job cannot be done; the message is for its user and says what to do."""
+
+    reason: ClassVar[JobFailure]
+
+
+class InputMissing(JobImpossible):
+    """There is no such claim or file."""
+
+    reason = JobFailure.INPUT_NOT_FOUND
+
+
+class InputUnusable(JobImpossible):
+    """The input is there and cannot be read as JSON lines."""
+
+    reason = JobFailure.INPUT_INVALID
+
+
+class InputHasNoRecords(JobImpossible):
+    """The input is there and has no record."""
+
+    reason = JobFailure.INPUT_EMPTY
+
+
+class ModelMissing(JobImpossible):
+    """Triton does not serve this model or version."""
+
+    reason = JobFailure.MODEL_NOT_FOUND
+
+
+class ModelUnsuitable(JobImpossible):
+    """Triton serves the model, but not by one answer for one request."""
+
+    reason = JobFailure.MODEL_INCOMPATIBLE
+
+
+class OutputUnwritable(JobImpossible):
+    """Results cannot be written, and waiting does not help."""
+
+    reason = JobFailure.OUTPUT_WRITE_FAILED
+
+
+class JobOver(WorkerError):  # noqa: N818 - it says what happened
+    """The job was stopped or deleted while a shard was at work."""
+
+
+class Unavailable(WorkerError):  # noqa: N818 - it says what happened
+    """Something that the work needs does not answer now; the message says what is waited for."""
+
+
+class TritonUnavailable(Unavailable):
+    """Triton is unreachable, overloaded or starting."""
+
+
+class TritonTooSlow(TritonUnavailable):
+    """Triton did not answer within the time of one request."""
+
+
+class LedgerUnavailable(Unavailable):
+    """Redis does not answer, or takes no writes."""
+
+
+class BrokerUnavailable(Unavailable):
+    """RabbitMQ did not confirm a message."""
+
+
+class StorageUnavailable(Unavailable):
+    """A volume answers with an error that passes, such as that of a network file system without its server."""
+
+
+class RecordInvalid(WorkerError):  # noqa: N818 - it says what happened
+    """A record lacks a tensor, or has one of the wrong shape or type."""
+
+
+class BatchError(WorkerError):
+    """Triton answered one request with an error."""
+
+
+class BatchRejected(BatchError):  # noqa: N818 - it says what happened
+    """Triton refused the input."""
+
+
+class BatchFailed(BatchError):  # noqa: N818 - it says what happened
+    """The model failed on the input."""

@@ -1,0 +1,73 @@
+"""What an answer of Triton means for a batch, and how long to wait before the next try. Pure.
+
+The one law: what Triton could not take up at all (unreachable, overloaded, stopping) never spends a record's retries.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Verdict(StrEnum):
+    """What to do with a batch that came back with an error."""
+
+    WAIT = "wait"
+    """Back off and send it again; nothing is spent."""
+    TOO_SLOW = "too-slow"
+    """As WAIT, with smaller batches: the request's time was over before the answer."""
+    REJECTED = "rejected"
+    """Bisect; a record that stands alone is at fault."""
+    FAILED = "failed"
+    """Bisect; a record that stands alone is tried again a few times."""
+    MISSING = "missing"
+    """Look whether Triton has the model at all."""
+    INCOMPATIBLE = "incompatible"
+    """No request of ours can be answered by this model."""
+
+
+_VERDICTS: Final[Mapping[str, Verdict]] = {
+    "UNAVAILABLE": Verdict.WAIT,
+    "RESOURCE_EXHAUSTED": Verdict.WAIT,
+    "ABORTED": Verdict.WAIT,
+    "CANCELLED": Verdict.WAIT,
+    # A proxy or mesh that refuses us says so; that is for whoever runs it, not the fault of a record.
+    "UNAUTHENTICATED": Verdict.WAIT,
+    "PERMISSION_DENIED": Verdict.WAIT,
+    "DEADLINE_EXCEEDED": Verdict.TOO_SLOW,
+    "INVALID_ARGUMENT": Verdict.REJECTED,
+    "OUT_OF_RANGE": Verdict.REJECTED,
+    "NOT_FOUND": Verdict.MISSING,
+    "UNIMPLEMENTED": Verdict.INCOMPATIBLE,
+}
+
+
+def judge(status: str | None, message: str) -> Verdict:
+    """Judge an error by its gRPC status; what is not known (INTERNAL, UNKNOWN, none) is a failure of the model."""
+    name = (status or "").removeprefix("StatusCode.")
+    if name == "UNAVAILABLE" and "unknown model" in message.lower():
+        # Triton says so of a model without a loaded version.
+        return Verdict.MISSING
+    return _VERDICTS.get(name, Verdict.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a shard waits for Triton."""
+
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 5.0
+    patience_seconds: float = 20.0
+    """How long a shard waits without one answer before it goes back to the queue and frees its slot."""
+
+
+def pause_seconds(attempt: int, pace: Pace, *, jitter: float) -> float:
+    """Answer the pause after try number `attempt`: doubling, spread by `jitter` (0 to 1) so that tries do not meet."""
+    ceiling = min(pace.longest_pause_seconds, pace.first_pause_seconds * 2.0 ** min(attempt, 30))
+    return ceiling * (0.5 + 0.5 * jitter)
+
+
+def redelivery_seconds(retries: int, *, jitter: float) -> int:
+    """Answer after how many seconds (1 to 30) a task that was given back comes again, spread by `jitter` (0 to 1)."""
+    ceiling = min(30.0, 2.0 ** min(retries + 1, 5))
+    return max(1, round(ceiling * (0.5 + 0.5 * jitter)))

@@ -1,0 +1,59 @@
+"""Publish tasks so that they are either confirmed by RabbitMQ or reported as not published."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from amqp.exceptions import AMQPError, MessageNacked
+from kombu.exceptions import OperationalError
+
+from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, Payload, ShardTask
+from millrace_worker import topology
+from millrace_worker.errors import BrokerUnavailable
+
+CONFIRM_TIMEOUT_SECONDS: Final = 30
+
+
+class Publisher:
+    """Sends the tasks that tasks send."""
+
+    def __init__(self, app: Any, *, system_queue: str) -> None:
+        self._app = app
+        self._system_queue = system_queue
+
+    def ensure_queue(self, queue: str) -> None:
+        """Make the queue exist: the pool that consumes it may not have started a worker yet."""
+        with translated(f"declare queue {queue}"), self._app.connection_for_write() as connection:
+            topology.declare(connection, queue)
+
+    def publish_shard(self, task: ShardTask) -> None:
+        """Publish one shard to the pool's queue."""
+        task_id = f"{task.spec.job.uid}:shard:{task.shard.index}"
+        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue)
+
+    def publish_finalize(self, task: FinalizeTask) -> None:
+        """Publish the last task of a job to the system queue; to do so twice is harmless."""
+        self._publish(FINALIZE, task, task_id=f"{task.spec.job.uid}:finalize", queue=self._system_queue)
+
+    def _publish(self, name: str, payload: Payload, *, task_id: str, queue: str) -> None:
+        with translated(f"publish {name} to queue {queue}"):
+            self._app.send_task(
+                name,
+                kwargs={"payload": payload.model_dump(mode="json")},
+                task_id=task_id,
+                queue=topology.work_queue(queue),
+                # Without this the client subscribes to a result in Redis for each message.
+                ignore_result=True,
+                confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
+            )
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Turn whatever AMQP raises into BrokerUnavailable."""
+    try:
+        yield
+    except MessageNacked as error:
+        raise BrokerUnavailable(f"RabbitMQ refused to {action}; it may be out of memory or disk") from error
+    except (OperationalError, AMQPError, OSError) as error:
+        raise BrokerUnavailable(f"RabbitMQ did not answer to {action}: {type(error).__name__}: {error}") from error

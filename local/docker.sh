@@ -91,6 +91,6 @@ if ! command -v dockerd >/dev/null && [[ $(uname) == Linux ]]; then
   installed=yes
 fi
 command -v docker >/dev/null || fail "there is no docker command here" "install Docker"
-# A Docker that was installed just now may run already, without its runtime set: start_docker looks at both.
-docker_answers && [[ $installed == no ]] || start_docker
+# systemd starts a Docker that was installed just now by itself, before its runtime is set.
+if [[ $installed == yes ]] || ! docker_answers; then start_docker; fi
 note "$(docker version --format 'Docker {{.Server.Version}}') answers"

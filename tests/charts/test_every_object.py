@@ -55,7 +55,9 @@ def test_no_pod_gets_service_links(any_manifests: list[Manifest]) -> None:
 
 def test_every_volume_that_is_mounted_exists(any_manifests: list[Manifest]) -> None:
     claims = {
-        f"{m['kind']}/{m['metadata']['name']}": {t["metadata"]["name"] for t in m["spec"].get("volumeClaimTemplates", [])}
+        f"{m['kind']}/{m['metadata']['name']}": {
+            t["metadata"]["name"] for t in m["spec"].get("volumeClaimTemplates", [])
+        }
         for m in any_manifests
         if m["kind"] == "StatefulSet"
     }
@@ -91,7 +93,9 @@ def test_no_probe_asks_celery(any_manifests: list[Manifest]) -> None:
 
 def test_selectors_of_services_match_pods_of_the_release() -> None:
     manifests = render(local=True)
-    pods = [m["spec"]["template"]["metadata"]["labels"] for m in manifests if m["kind"] in {"Deployment", "StatefulSet"}]
+    pods = [
+        m["spec"]["template"]["metadata"]["labels"] for m in manifests if m["kind"] in {"Deployment", "StatefulSet"}
+    ]
     for service in [m for m in manifests if m["kind"] == "Service"]:
         selector = service["spec"]["selector"].items()
         assert any(selector <= labels.items() for labels in pods), service["metadata"]["name"]

@@ -219,8 +219,8 @@ def kept_job(kubectl: Kubectl) -> Resource:
     [
         ("model.name", "other", "model, input, output and workerPoolRef of a PredictionJob cannot be changed"),
         ("workerPoolRef.name", "other", "model, input, output and workerPoolRef of a PredictionJob cannot be changed"),
-        # Only their number: CEL does not see inside objects whose fields the schema does not name. An edit within a record
-        # is taken and means nothing, since the job was submitted with the records as they were.
+        # Only their number: CEL does not see inside objects whose fields the schema does not name. An edit within a
+        # record is taken and means nothing, since the job was submitted with the records as they were.
         (
             "input.inline.records",
             [{"x": 1}, {"x": 2}],

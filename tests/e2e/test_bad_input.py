@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from claims import put_lines, read_folder, records_in
 from installation import Platform
-from jobs import (
+from kubectl import Resource
+from prediction_jobs import (
     KIND,
     condition,
     counts_of,
@@ -27,7 +28,6 @@ from jobs import (
     why_not_running,
     without_retries,
 )
-from kubectl import Resource
 from waiters import wait_until
 
 SCAN = {"key": "good", "pixels": [0] * 64}

@@ -11,7 +11,8 @@ import pytest
 from claims import CLAIM
 from commands import run
 from installation import Platform
-from jobs import (
+from kubectl import Resource
+from prediction_jobs import (
     KIND,
     assert_complete,
     ended,
@@ -27,7 +28,6 @@ from jobs import (
     wait_until_working,
     why_not_running,
 )
-from kubectl import Resource
 from waiters import wait_until
 
 NODE = "millrace-control-plane"

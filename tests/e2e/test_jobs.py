@@ -5,7 +5,18 @@ import json
 import pytest
 from claims import records_in
 from installation import Platform
-from jobs import KIND, condition, inline, job, outcome, records, results_in_redis, submit, wait_for_end, why_not_running
+from prediction_jobs import (
+    KIND,
+    condition,
+    inline,
+    job,
+    outcome,
+    records,
+    results_in_redis,
+    submit,
+    wait_for_end,
+    why_not_running,
+)
 from sample_run import SAMPLES, SampleRun
 
 HELD_OUT_SCANS = 540

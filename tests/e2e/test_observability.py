@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import web
 from installation import Platform
-from jobs import outcome, slow_job, submit, wait_for_end
 from kubectl import Resource
+from prediction_jobs import outcome, slow_job, submit, wait_for_end
 from waiters import wait_until
 
 from millrace_contracts import metrics

@@ -2,7 +2,7 @@
 
 from commands import run
 from installation import NAMESPACE, RELEASE, Platform
-from jobs import KIND, slow_job, submit, wait_until_working
+from prediction_jobs import KIND, slow_job, submit, wait_until_working
 from waiters import wait_until
 
 # What every namespace has, and what the tests themselves put there.

@@ -8,8 +8,8 @@ from typing import Any, Final
 from claims import read_folder, records_in
 from commands import PROJECT_ROOT
 from installation import Platform
-from jobs import KIND, wait_for_end
 from kubectl import Resource
+from prediction_jobs import KIND, wait_for_end
 from waiters import wait_until
 
 SAMPLES: Final = PROJECT_ROOT / "manifests" / "samples"

@@ -80,11 +80,13 @@ class PoolHistory:
         return self.latest.desired == self.latest.pods == minimum
 
     def rows(self) -> list[PoolSample]:
-        """Answer what a table needs: each change of the number of pods, and the longest queue."""
+        """Answer what a table needs: each change of size, the longest queue and the most work at a time."""
         known = [sample for sample in self._samples if sample.desired is not None and sample.pods is not None]
-        peak = max((sample for sample in known), key=lambda sample: sample.waiting or 0, default=None)
+        longest = max(known, key=lambda sample: sample.waiting or 0, default=None)
+        busiest = max(known, key=lambda sample: sample.running or 0, default=None)
         rows: list[PoolSample] = []
         for sample in known:
-            if not rows or sample.size != rows[-1].size or (sample is peak and sample.waiting):
+            is_peak = (sample is longest and sample.waiting) or (sample is busiest and sample.running)
+            if not rows or sample.size != rows[-1].size or is_peak:
                 rows.append(sample)
         return rows

@@ -46,7 +46,7 @@ class PlainLines:
 
     def show(self, *, job: JobView, pool: PoolSample, seconds: float) -> None:
         """Write one line; while nothing changes, say every so often what the job waits for."""
-        line = f"{job.state:<18} {records_in_words(job):<24} {pods_in_words(pool):<22} {pace_in_words(job)}".rstrip()
+        line = f"{job.state:<18} {records_in_words(job):<24} {pods_in_words(pool):<9} {pace_in_words(job)}".rstrip()
         is_quiet = line == self._last
         if is_quiet and seconds - self._last_at < QUIET_SECONDS:
             return
@@ -59,8 +59,8 @@ class MovingBar:
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
-            TextColumn("  [bold]{task.description:<18}"),
-            BarColumn(bar_width=36),
+            TextColumn("  [bold]{task.description:<10}"),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[records]}  {task.fields[pods]}  {task.fields[pace]}"),
             console=console,
         )
@@ -76,7 +76,8 @@ class MovingBar:
         self._bar.stop()
 
     def show(self, *, job: JobView, pool: PoolSample, seconds: float) -> None:
-        """Redraw the bar."""
+        """Redraw the bar; a person sees the seconds pass, so they are not told."""
+        del seconds
         self._bar.update(
             self._task,
             description=job.state,
@@ -84,7 +85,7 @@ class MovingBar:
             completed=job.done,
             records=records_in_words(job),
             pods=pods_in_words(pool),
-            pace=f"{seconds:.0f} s {pace_in_words(job)}",
+            pace=pace_in_words(job),
         )
 
 
@@ -100,11 +101,11 @@ def records_in_words(job: JobView) -> str:
 
 
 def pods_in_words(pool: PoolSample) -> str:
-    """Say "1 of 4 pods ready"; before the pool was seen nothing."""
+    """Say how many pods are ready of those that are wanted: "1/4 pods"; nothing before the pool was seen."""
     if pool.pods is None:
         return ""
     wished = max(pool.desired or 0, pool.pods)
-    return f"{pool.ready} of {wished} pods ready"
+    return f"{pool.ready}/{wished} pods"
 
 
 def pace_in_words(job: JobView) -> str:

@@ -96,7 +96,7 @@ class JobRun:
     def wait_until_idle(self, watching: Watching) -> None:
         """Follow the pool down to its minimum; raise when it stays above it, or never rose."""
         deadline = time.monotonic() + IDLE_LIMIT_SECONDS
-        shown = self.history.latest.size
+        told = self.history.latest.message
         self._show_pool()
         while not self.history.is_idle_at(self._minimum):
             sight = watching.next_sight(deadline - time.monotonic())
@@ -106,8 +106,8 @@ class JobRun:
                     f"its minimum is {self._minimum}. It says: {self.history.latest.message}"
                 )
             self._take_in(sight)
-            if self.history.latest.size != shown:
-                shown = self.history.latest.size
+            if self.history.latest.message != told:
+                told = self.history.latest.message
                 self._show_pool()
         if self.history.most_pods <= self._minimum:
             raise PoolNotIdleError("the pool was never seen above its minimum, yet the job ended: who predicted it?")

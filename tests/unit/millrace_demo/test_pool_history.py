@@ -3,9 +3,10 @@ from typing import Any
 from millrace_demo.pool_history import PoolHistory
 
 
-def pool(desired: int, waiting: int = 0) -> dict[str, Any]:
+def pool(desired: int, waiting: int = 0, running: int = 0) -> dict[str, Any]:
     decision = {"reason": "BacklogToDrain", "message": "because"}
-    return {"status": {"desiredReplicas": desired, "queue": {"ready": waiting, "unacked": 0}, "lastDecision": decision}}
+    queue = {"ready": waiting, "unacked": running}
+    return {"status": {"desiredReplicas": desired, "queue": queue, "lastDecision": decision}}
 
 
 def deployment(pods: int, ready: int) -> dict[str, Any]:
@@ -43,6 +44,14 @@ def test_the_longest_queue_is_in_the_table_though_the_size_stays() -> None:
     for second, waiting in enumerate((5, 40, 7)):
         history.add_pool(pool(1, waiting), float(second))
     assert [5, 40] == [row.waiting for row in history.rows()]
+
+
+def test_the_most_work_at_a_time_is_in_the_table_though_the_size_stays() -> None:
+    history = PoolHistory()
+    history.add_deployment(deployment(4, 4), 0.0)
+    for second, running in enumerate((1, 4, 2)):
+        history.add_pool(pool(4, running=running), float(second))
+    assert [1, 4] == [row.running for row in history.rows()]
 
 
 def test_nothing_is_in_the_table_before_both_objects_were_seen() -> None:

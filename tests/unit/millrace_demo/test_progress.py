@@ -51,7 +51,7 @@ def test_a_bar_shows_records_pods_and_pace() -> None:
     written = io.StringIO()
     with MovingBar(Console(file=written, force_terminal=True, width=140)) as bar:
         bar.show(job=JOB, pool=POOL, seconds=3.0)
-    assert "256/540 records, 1 failed  1 of 4 pods ready  3 s 1,180/s, 1s left" in written.getvalue()
+    assert "256/540 records, 1 failed  1/4 pods  1,180/s, 1s left" in written.getvalue()
 
 
 def test_an_unknown_total_is_a_question_mark() -> None:
@@ -59,7 +59,7 @@ def test_an_unknown_total_is_a_question_mark() -> None:
 
 
 def test_pods_that_are_wished_but_not_made_count_as_not_ready() -> None:
-    assert "0 of 4 pods ready" == pods_in_words(PoolSample(seconds=0.0, desired=4, pods=0, ready=0))
+    assert "0/4 pods" == pods_in_words(PoolSample(seconds=0.0, desired=4, pods=0, ready=0))
 
 
 def test_a_pool_that_was_not_seen_is_not_spoken_of() -> None:

@@ -1,6 +1,7 @@
 """The environment is understood, or refused with the name of the variable."""
 
 import pytest
+
 from millrace_operator.__main__ import main
 from millrace_operator.settings import OperatorSettings
 

@@ -121,7 +121,7 @@ class Ledger:
         keys = list(contract.ledger_keys(uid))
         totals = [shard, counts.succeeded, counts.failed, counts.retried]
         with self._translated():
-            arguments = [*totals, self._time(), counts.model_version, json.dumps(failures)]
+            arguments: list[str | int] = [*totals, self._time(), counts.model_version, json.dumps(failures)]
             return int(self._finish_shard(keys=keys, args=arguments))
 
     def finalized(self, uid: str, *, manifest_uri: str) -> bool:

@@ -59,7 +59,9 @@ def _submit(view: JobView, *, now: float) -> JobStep:
         return _step(view, situations.refused(f"{refusal}."), now=now)
     if view.pool is None or plan is None:
         validated = situations.pool_not_found(job.worker_pool_name, job.namespace, view.pool_names)
-        waiting = situations.waiting_to_be_submitted(validated, reason=Reason.NOT_SUBMITTED, message=validated.message)
+        waiting = situations.waiting_to_be_submitted(
+            validated, reason=Reason.WORKER_POOL_NOT_FOUND, message=validated.message
+        )
         return _step(view, waiting, now=now)
     accepted = situations.accepted(view.pool.name)
     if isinstance(view.ledger, LedgerUnknown):

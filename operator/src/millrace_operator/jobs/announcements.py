@@ -43,11 +43,10 @@ def _start(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | No
 
 
 def _trouble(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
-    for condition_type in (ConditionType.QUEUED, ConditionType.RUNNING):
-        said, was = _condition(after, condition_type), _condition(before, condition_type)
-        if said["reason"] in TROUBLES and said["reason"] != was["reason"]:
-            return JobEvent(type="Warning", reason=said["reason"], message=said["message"])
-    return None
+    said, was = _condition(after, ConditionType.SUCCEEDED), _condition(before, ConditionType.SUCCEEDED)
+    if said["reason"] not in TROUBLES or said["reason"] == was["reason"]:
+        return None
+    return JobEvent(type="Warning", reason=said["reason"], message=said["message"])
 
 
 def _end(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:

@@ -46,7 +46,6 @@ class Reason(StrEnum):
     BROKER_UNREACHABLE = "BrokerUnreachable"
     LEDGER_UNREACHABLE = "LedgerUnreachable"
     LEDGER_LOST = "LedgerLost"
-    ACTIVE = "Active"
     FINISHED = "Finished"
     ALL_RECORDS_SUCCEEDED = "AllRecordsSucceeded"
     COMPLETED_WITH_FAILURES = "CompletedWithFailures"

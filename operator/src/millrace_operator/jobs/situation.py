@@ -45,10 +45,9 @@ def waiting_to_be_submitted(validated: Condition, *, reason: Reason, message: st
         state=JobState.PENDING,
         conditions=(
             validated,
-            _condition(ConditionType.QUEUED, "False", reason, message),
+            _condition(ConditionType.QUEUED, "False", Reason.NOT_SUBMITTED, "The job has not been submitted."),
             _condition(ConditionType.RUNNING, "False", Reason.NOT_STARTED, "The job has not been submitted."),
-            _condition(ConditionType.SUCCEEDED, "Unknown", Reason.ACTIVE, message),
-            _condition(ConditionType.RESULTS_AVAILABLE, "False", Reason.NOT_FINISHED, "There are no results yet."),
+            *_unfinished(reason, message),
         ),
     )
 
@@ -103,20 +102,22 @@ def active(reading: LedgerReading, counts: RecordCounts, pool: PoolView | None, 
             *_submitted(pool),
             _condition(ConditionType.QUEUED, "False", Reason.STARTED, "Workers have begun the first shard."),
             _condition(ConditionType.RUNNING, "True", reason, message),
-            *_unfinished(),
+            *_unfinished(reason, message),
         ),
     )
 
 
 def unreadable(state: JobState, message: str) -> Situation:
     """Word a submitted job whose ledger cannot be read: all else stays as it was said last."""
-    said = _condition(
-        ConditionType.QUEUED if state is JobState.QUEUED else ConditionType.RUNNING,
-        "True",
-        Reason.LEDGER_UNREACHABLE,
-        f"{_sentence(message)} The counts are the last known ones; the job goes on by itself.",
+    sentence = f"{_sentence(message)} The counts are the last known ones; the job goes on by itself."
+    aspect = ConditionType.QUEUED if state is JobState.QUEUED else ConditionType.RUNNING
+    return Situation(
+        state=state,
+        conditions=(
+            _condition(aspect, "True", Reason.LEDGER_UNREACHABLE, sentence),
+            _condition(ConditionType.SUCCEEDED, "Unknown", Reason.LEDGER_UNREACHABLE, sentence),
+        ),
     )
-    return Situation(state=state, conditions=(said,))
 
 
 def ended(reading: LedgerReading, counts: RecordCounts) -> Situation:
@@ -177,7 +178,7 @@ def _queued(reading: LedgerReading, pool: PoolView | None, *, trouble: str) -> S
             *_submitted(pool),
             _condition(ConditionType.QUEUED, "True", reason, message),
             _condition(ConditionType.RUNNING, "False", Reason.NOT_STARTED, "No worker has begun a shard."),
-            *_unfinished(),
+            *_unfinished(reason, message),
         ),
     )
 
@@ -217,9 +218,10 @@ def _submitted(pool: PoolView | None) -> tuple[Condition, ...]:
     return () if pool is None else (accepted(pool.name),)
 
 
-def _unfinished() -> tuple[Condition, ...]:
+def _unfinished(reason: Reason, message: str) -> tuple[Condition, ...]:
+    # The summary tells the one thing that counts now, so that `kubectl get pjob -o wide` is enough to know it.
     return (
-        _condition(ConditionType.SUCCEEDED, "Unknown", Reason.ACTIVE, "The job has not ended."),
+        _condition(ConditionType.SUCCEEDED, "Unknown", reason, message),
         _condition(
             ConditionType.RESULTS_AVAILABLE, "False", Reason.NOT_FINISHED, "The manifest is written at the end."
         ),

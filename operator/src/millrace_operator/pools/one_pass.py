@@ -16,9 +16,10 @@ from millrace_operator.model.reading import Blindness, Reading, Unknown
 from millrace_operator.pools.memory import PoolMemory, other_writer
 from millrace_operator.pools.ports import PoolLoopContext
 from millrace_operator.pools.snapshot import Snapshot, take_snapshot
+from millrace_operator.pools.status_writes import Draft, choose, draft
 from millrace_operator.reporting import metrics
 from millrace_operator.reporting.events import Announcement, announce
-from millrace_operator.reporting.status import PoolReport, build_status, is_urgent, without_absent
+from millrace_operator.reporting.status import PoolReport
 
 log = structlog.get_logger("millrace.pools")
 NOT_READ = Unknown(reason=Blindness.NOT_YET_READ, message="the queue was not read")
@@ -43,7 +44,8 @@ class PoolPass:
         reports = await asyncio.gather(
             *(self._size(pool, snapshot, readings.get(pool.queue, NOT_READ), now) for pool in snapshot.pools)
         )
-        await asyncio.gather(*(self._report(report, snapshot, now) for report in reports))
+        chosen = self._choose_writes(reports, now)
+        await asyncio.gather(*(self._report(each, snapshot, chosen.get(each.pool.uid), now) for each in reports))
 
     async def _size(self, pool: WorkerPool, snapshot: Snapshot, reading: Reading, now: float) -> PoolReport:
         memory = self._memories.setdefault(pool.uid, PoolMemory(pool=pool.key))
@@ -73,7 +75,21 @@ class PoolPass:
             outcome=outcome,
         )
 
-    async def _report(self, report: PoolReport, snapshot: Snapshot, now: float) -> None:
+    def _choose_writes(self, reports: list[PoolReport], now: float) -> dict[str, Draft]:
+        settings = self._context.settings
+        drafts = []
+        for report in reports:
+            memory = self._memories[report.pool.uid]
+            drafts.append(draft(report, written=memory.status, written_at=memory.status_written_at, now=now))
+        return choose(
+            filter(None, drafts),
+            pools=len(reports),
+            pass_seconds=settings.pool_loop_seconds,
+            interval_seconds=settings.status_interval_seconds,
+            now=now,
+        )
+
+    async def _report(self, report: PoolReport, snapshot: Snapshot, status: Draft | None, now: float) -> None:
         memory = self._memories[report.pool.uid]
         self._show(report, memory)
         news, memory.told = announce(
@@ -85,7 +101,8 @@ class PoolPass:
         for announcement in news:
             _log(report, announcement)
         try:
-            await self._write_status(report, memory, now)
+            if status is not None:
+                await self._write_status(report.pool, status, memory, now)
             for announcement in news:
                 await self._context.kubernetes.record_event(
                     snapshot.bodies[report.pool.uid],
@@ -112,17 +129,11 @@ class PoolPass:
         metrics.show_queue(report.pool.key, report.reading, report.estimates)
         metrics.show_replicas(report.pool.key, report.state, report.decision)
 
-    async def _write_status(self, report: PoolReport, memory: PoolMemory, now: float) -> None:
-        previous = report.pool.status if memory.status is None else memory.status
-        patch = build_status(report, previous=previous, now=now)
-        status = without_absent(patch)
-        is_due = now - memory.status_written_at >= self._context.settings.status_interval_seconds
-        if status == previous or not (is_due or is_urgent(status, previous)):
-            return
+    async def _write_status(self, pool: WorkerPool, status: Draft, memory: PoolMemory, now: float) -> None:
         await self._context.kubernetes.patch_status(
-            WORKER_POOLS, namespace=report.pool.namespace, name=report.pool.name, status=patch
+            WORKER_POOLS, namespace=pool.namespace, name=pool.name, status=status.patch
         )
-        memory.status, memory.status_written_at = status, now
+        memory.status, memory.status_written_at = status.status, now
 
     def _forget_others(self, snapshot: Snapshot) -> None:
         for uid in self._memories.keys() - snapshot.bodies.keys():

@@ -1,6 +1,7 @@
 """The law, as a table of situations."""
 
 import pytest
+
 from millrace_operator.api.worker_pool import Fallback, Mode, PoolPolicy
 from millrace_operator.decision.decide import Memory, decide
 from millrace_operator.model.decision import Reason, ScalingDecision
@@ -34,6 +35,7 @@ class Timeline:
         self.memory: Memory | None = None
 
     def at(self, now: float, reading: Reading) -> ScalingDecision:
+        """Decide at one moment and make it true."""
         decision, self.memory = decide(
             policy=self.policy, state=PoolState(asked=self.replicas), reading=reading, memory=self.memory, now=now
         )

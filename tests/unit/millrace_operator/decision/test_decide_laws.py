@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millrace_operator.api.worker_pool import Fallback, Mode, PoolPolicy
 from millrace_operator.decision.decide import Memory, decide
 from millrace_operator.decision.stabilisation import window_seconds
@@ -80,17 +81,16 @@ def test_the_same_input_gives_the_same_output(
     assert once() == once()
 
 
-@given(policies(), history, states, readings, counts, counts)
+@given(policies(), history, states, readings, st.tuples(counts, counts))
 def test_more_tasks_never_lead_to_fewer_replicas(
     policy: PoolPolicy,
     past: list[tuple[float, Reading, PoolState]],
     state: PoolState,
     reading: QueueReading,
-    waiting: int,
-    running: int,
+    added: tuple[int, int],
 ) -> None:
     memory, now = live(policy, past)
-    more = QueueReading(ready=reading.ready + waiting, unacked=reading.unacked + running, consumers=0)
+    more = QueueReading(ready=reading.ready + added[0], unacked=reading.unacked + added[1], consumers=0)
 
     assert replicas(policy, state, more, memory, now) >= replicas(policy, state, reading, memory, now)
 

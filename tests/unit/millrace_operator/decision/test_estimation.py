@@ -1,6 +1,7 @@
 """Rates from counters, against queues whose truth is known."""
 
 import pytest
+
 from millrace_operator.decision.estimation import History, acked_between, estimate, extend
 from millrace_operator.model.estimates import Estimates
 from millrace_operator.model.reading import Blindness, QueueReading, Unknown

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from millrace_operator.errors import KubernetesError, ObjectNotFound
@@ -44,35 +45,36 @@ class Cluster:
         self.passes = PoolPass(self)  # type: ignore[arg-type]  # plays all parts at once
 
     def run(self, *, after: float = 1.0, **readings: Reading) -> None:
+        """Let some seconds pass, then run one pass."""
         self.seconds += after
         self.readings |= readings
         asyncio.run(self.passes.run())
 
     def worker_pools(self) -> list[dict[str, Any]]:
+        """List the pools."""
         return self.pools
 
     def deployments(self) -> list[dict[str, Any]]:
+        """List the Deployments."""
         return [
             {"metadata": {"namespace": "ml", "name": name}, "spec": {"replicas": count}, "status": {}}
             for name, count in self.replicas.items()
         ]
 
     def forget_worker_pool(self, uid: str) -> None:
+        """Forget a pool."""
         self.pools = [pool for pool in self.pools if pool["metadata"]["uid"] != uid]
 
-    def now(self) -> Any:
-        seconds = self.seconds
-
-        class Moment:
-            def timestamp(self) -> float:
-                return seconds
-
-        return Moment()
+    def now(self) -> datetime:
+        """Tell the time."""
+        return datetime.fromtimestamp(self.seconds, tz=UTC)
 
     async def observe(self, queues: Collection[str]) -> Mapping[str, Reading]:
+        """Answer with the readings of this moment."""
         return {queue: self.readings[queue] for queue in queues}
 
     async def scale_deployment(self, *, namespace: str, name: str, replicas: int) -> None:
+        """Scale, unless writes are refused."""
         assert namespace == "ml"
         if self.refusal:
             raise self.refusal
@@ -80,16 +82,19 @@ class Cluster:
         self.replicas[name] = replicas
 
     async def patch_status(self, plural: str, *, namespace: str, name: str, status: dict[str, Any]) -> None:
+        """Remember the status, unless writes are refused."""
         assert (plural, namespace) == ("workerpools", "ml")
         if self.refusal:
             raise self.refusal
         self.statuses.append(status | {"name": name})
 
     async def record_event(self, body: dict[str, Any], *, type_: str, reason: str, message: str, now: float) -> None:
-        assert message.endswith(".")
+        """Remember the Event."""
+        assert (body["kind"], now, message[-1]) == ("WorkerPool", self.seconds, ".")
         self.events.append((type_, reason))
 
     def condition(self, kind: str) -> tuple[str, str]:
+        """Read a condition of the last status."""
         found = next(each for each in self.statuses[-1]["conditions"] if each["type"] == kind)
         return found["status"], found["reason"]
 

@@ -1,0 +1,75 @@
+from typing import Any
+
+import pytest
+from rendered_charts import env, find, render
+
+pytestmark = pytest.mark.charts
+
+CLUSTER: dict[str, Any] = {"rbac": {"scope": "cluster"}}
+
+
+def _rules(role: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {
+        (g, r, v) for rule in role["rules"] for g in rule["apiGroups"] for r in rule["resources"] for v in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("values", [{}, CLUSTER], ids=["namespaced", "cluster"])
+def test_operator_may_do_nothing_that_it_does_not_do(values: dict[str, Any]) -> None:
+    roles = [m for m in render(values, chart="millrace-operator") if m["kind"] in {"Role", "ClusterRole"}]
+    rules = set().union(*map(_rules, roles))
+
+    assert not any("*" in rule for rule in rules)
+    assert not any("secrets" in resource for _, resource, _ in rules)
+    changing = {(r, v) for _, r, v in rules if v not in {"get", "list", "watch"}}
+    assert {
+        ("predictionjobs", "delete"),
+        ("workerpools/status", "patch"),
+        ("predictionjobs/status", "patch"),
+        ("deployments/scale", "patch"),
+        ("deployments/scale", "update"),
+        ("events", "create"),
+        ("events", "patch"),
+    } == changing
+
+
+def test_namespaced_operator_has_no_rights_in_the_cluster() -> None:
+    kinds = {m["kind"] for m in render(chart="millrace-operator")}
+
+    assert not {"ClusterRole", "ClusterRoleBinding"} & kinds
+
+
+def test_operator_gets_a_role_in_each_namespace_that_it_watches() -> None:
+    manifests = render({"watchNamespaces": ["a", "b"]}, chart="millrace-operator")
+
+    for kind in ("Role", "RoleBinding"):
+        assert ["a", "b"] == [m["metadata"]["namespace"] for m in manifests if m["kind"] == kind]
+    subjects = [m["subjects"][0]["namespace"] for m in manifests if m["kind"] == "RoleBinding"]
+    assert ["n", "n"] == subjects
+    container = find(manifests, "Deployment", "r-operator")["spec"]["template"]["spec"]["containers"][0]
+    assert "a,b" == env(container)["MILLRACE_NAMESPACES"]
+
+
+def test_cluster_wide_operator_watches_all_namespaces() -> None:
+    manifests = render(CLUSTER, chart="millrace-operator")
+
+    container = find(manifests, "Deployment", "r-operator")["spec"]["template"]["spec"]["containers"][0]
+    assert "" == env(container)["MILLRACE_NAMESPACES"]
+
+
+def test_rights_can_be_left_to_others() -> None:
+    kinds = {m["kind"] for m in render({"rbac": {"create": False}}, chart="millrace-operator")}
+
+    assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & kinds
+
+
+def test_one_operator_goes_before_the_next_comes() -> None:
+    spec = find(render(chart="millrace-operator"), "Deployment", "r-operator")["spec"]
+
+    assert (1, "Recreate") == (spec["replicas"], spec["strategy"]["type"])
+
+
+def test_platform_can_do_without_an_operator_of_its_own() -> None:
+    names = {m["metadata"]["name"] for m in render({"operator": {"enabled": False}})}
+
+    assert not {n for n in names if n.startswith("r-operator")}

@@ -1,0 +1,126 @@
+"""Real RabbitMQ, Redis and Triton, started once for all tests, and jobs that run on them."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from containers import Container, free_port
+from worker_jobs import Platform
+from waiters import wait_until
+
+MODELS = Path(__file__).parent / "models"
+PASSWORD = "integration"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.timeout(120))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """RabbitMQ with the vhost and the policies that the chart makes."""
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    folder.chmod(0o755)
+    work = {"delivery-limit": 20, "dead-letter-exchange": "millrace.dead"}
+    work |= {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    definitions = {
+        "vhosts": [{"name": "millrace"}],
+        "users": [{"name": "worker", "password": PASSWORD, "tags": ["administrator"]}],
+        "permissions": [{"user": "worker", "vhost": "millrace", **everything}],
+        "policies": [
+            {
+                "vhost": "millrace",
+                "name": "work-queues",
+                "pattern": r"^(?!amq\.|celery)(?!.*\.dead$).+$",
+                "apply-to": "quorum_queues",
+                "priority": 0,
+                "definition": work,
+            }
+        ],
+    }
+    (folder / "definitions.json").write_text(json.dumps(definitions))
+    (folder / "20-test.conf").write_text("load_definitions = /etc/rabbitmq/definitions.json\n")
+    container = Container(
+        image="millrace/rabbitmq:4.3.6",
+        ports={5672: free_port()},
+        options=[
+            f"--volume={folder}/definitions.json:/etc/rabbitmq/definitions.json:ro",
+            f"--volume={folder}/20-test.conf:/etc/rabbitmq/conf.d/20-test.conf:ro",
+            # The name of the node, and with it the folder of its data, must survive a restart.
+            "--hostname=rabbitmq",
+        ],
+    )
+    container.create()
+    try:
+        container.wait_for("rabbitmq-diagnostics", "--quiet", "check_port_connectivity", timeout_seconds=90)
+        yield container
+    finally:
+        container.remove()
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """Redis that keeps its data over a restart."""
+    container = Container(
+        image="millrace/redis:8",
+        ports={6379: free_port()},
+        command=["redis-server", "--requirepass", PASSWORD, "--appendonly", "yes", "--appendfsync", "always"],
+    )
+    container.create()
+    try:
+        container.wait_for("redis-cli", "-a", PASSWORD, "ping")
+        yield container
+    finally:
+        container.remove()
+
+
+@pytest.fixture(scope="session")
+def triton() -> Iterator[Container]:
+    """Triton with the models of this folder."""
+    container = Container(
+        image="millrace/triton:dev",
+        ports={8001: free_port(), 8000: free_port()},
+        command=["tritonserver", "--model-repository=/models", "--exit-timeout-secs=1"],
+        options=[f"--volume={MODELS}:/models:ro", "--shm-size=256m"],
+    )
+    container.create()
+    try:
+        wait_until_serving(container)
+        yield container
+    finally:
+        container.remove()
+
+
+def wait_until_serving(triton: Container) -> None:
+    """Wait until all models are loaded."""
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{triton.ports[8000]}/v2/health/ready", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(is_ready, what="Triton to load its models", timeout_seconds=60, explain=triton.last_lines)
+
+
+@pytest.fixture
+def platform(rabbitmq: Container, redis: Container, triton: Container, tmp_path: Path) -> Iterator[Platform]:
+    """A pool of its own for each test, on the servers that all share."""
+    platform = Platform(
+        broker_url=f"amqp://worker:{PASSWORD}@127.0.0.1:{rabbitmq.ports[5672]}/millrace",
+        redis_url=f"redis://:{PASSWORD}@127.0.0.1:{redis.ports[6379]}/0",
+        triton_url=f"127.0.0.1:{triton.ports[8001]}",
+        queue=f"pool-{uuid.uuid4().hex[:8]}",
+        folder=tmp_path,
+    )
+    try:
+        yield platform
+    finally:
+        platform.close()

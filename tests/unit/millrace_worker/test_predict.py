@@ -1,0 +1,153 @@
+"""Batches in flight, bisecting and retries."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace_contracts.errors import RecordError
+from millrace_worker.errors import BatchFailed, BatchRejected, JobOver, TritonTooSlow, TritonUnavailable
+from millrace_worker.inference import predict as engine
+from millrace_worker.inference.predict import Limits, NotPredicted, Predicted, predict
+from millrace_worker.inference.retry_policy import Pace
+
+PACE = Pace(first_pause_seconds=0.0001, longest_pause_seconds=0.001, patience_seconds=0.05)
+LIMITS = Limits(requests_in_flight=3, retries_per_record=2)
+
+
+class Model:
+    """Doubles a position; rejects, fails on or waits for those that it was told to."""
+
+    def __init__(self, *, rejects: set[int] | None = None, fails: dict[int, int] | None = None) -> None:
+        self.rejects = rejects or set()
+        self.fails = fails or {}
+        self.sent: Counter[int] = Counter()
+        self.sizes: list[int] = []
+        self._lock = threading.Lock()
+
+    def send(self, positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        with self._lock:
+            self.sent.update(positions)
+            self.sizes.append(len(positions))
+            if any(position in self.rejects for position in positions):
+                raise BatchRejected("no such shape")
+            if bad := [position for position in positions if self.fails.get(position, 0) > 0]:
+                if len(positions) == 1:
+                    self.fails[bad[0]] -= 1
+                raise BatchFailed("the model fell over")
+        return [{"y": 2 * position} for position in positions]
+
+
+def batches_of(count: int, size: int) -> list[tuple[int, ...]]:
+    return [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
+
+
+def run(model: Model, count: int = 10, size: int = 4) -> dict[int, engine.Outcome]:
+    return predict(batches_of(count, size), send=model.send, limits=LIMITS, pace=PACE)
+
+
+@settings(deadline=None, max_examples=50)
+@given(count=st.integers(1, 40), size=st.integers(1, 16), data=st.data())
+def test_exactly_the_bad_records_fail_and_all_others_are_predicted(count: int, size: int, data: st.DataObject) -> None:
+    positions = st.integers(0, count - 1)
+    rejected = data.draw(st.sets(positions, max_size=6))
+    broken = data.draw(st.sets(positions, max_size=6)) - rejected
+    outcomes = run(Model(rejects=rejected, fails=dict.fromkeys(broken, 1000)), count, size)
+    assert set(outcomes) == set(range(count))
+    codes = {i: outcome.code for i, outcome in outcomes.items() if isinstance(outcome, NotPredicted)}
+    assert codes == {
+        **dict.fromkeys(rejected, RecordError.REJECTED_BY_MODEL),
+        **dict.fromkeys(broken, RecordError.INFERENCE_FAILED),
+    }
+    good = {i: outcome.outputs for i, outcome in outcomes.items() if isinstance(outcome, Predicted)}
+    assert good == {i: {"y": 2 * i} for i in range(count) if i not in codes}
+
+
+def test_a_record_that_fails_once_alone_is_predicted_by_a_retry() -> None:
+    outcomes = run(Model(fails={3: 1}))
+    assert outcomes[3] == Predicted(outputs={"y": 6}, attempts=2)
+
+
+def test_a_record_is_given_up_after_its_retries_and_says_so() -> None:
+    outcomes = run(Model(fails={3: 1000}))
+    assert outcomes[3] == NotPredicted(code=RecordError.INFERENCE_FAILED, message="the model fell over", attempts=3)
+
+
+def test_a_rejected_record_is_not_tried_again_alone() -> None:
+    model = Model(rejects={0})
+    outcomes = run(model, count=1)
+    assert outcomes[0] == NotPredicted(code=RecordError.REJECTED_BY_MODEL, message="no such shape", attempts=1)
+    assert model.sent[0] == 1
+
+
+def test_an_outage_shorter_than_patience_spends_nothing() -> None:
+    model, outages = Model(), iter(range(4))
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        if next(outages, None) is not None:
+            raise TritonUnavailable("not now")
+        return model.send(positions)
+
+    outcomes = predict(batches_of(10, 4), send=send, limits=LIMITS, pace=PACE)
+    assert outcomes == {i: Predicted(outputs={"y": 2 * i}, attempts=1) for i in range(10)}
+
+
+def test_an_outage_longer_than_patience_gives_the_shard_back() -> None:
+    def send(_: tuple[int, ...]) -> list[dict[str, Any]]:
+        raise TritonUnavailable("Triton at host:8001 is not available")
+
+    with pytest.raises(TritonUnavailable, match="host:8001"):
+        predict(batches_of(10, 4), send=send, limits=LIMITS, pace=PACE)
+
+
+def test_a_batch_that_is_too_slow_is_made_smaller() -> None:
+    model = Model()
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        if len(positions) > 2:
+            raise TritonTooSlow("too slow")
+        return model.send(positions)
+
+    outcomes = predict([tuple(range(8))], send=send, limits=LIMITS, pace=PACE)
+    assert len(outcomes) == 8
+    assert max(model.sizes) == 2
+
+
+def test_no_more_requests_are_in_flight_than_allowed() -> None:
+    lock, now, most = threading.Lock(), 0, 0
+    gate = threading.Barrier(LIMITS.requests_in_flight)
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        gate.wait(timeout=5)
+        with lock:
+            now -= 1
+        return [{} for _ in positions]
+
+    predict(batches_of(9, 1), send=send, limits=LIMITS, pace=PACE)
+    assert most == LIMITS.requests_in_flight
+
+
+def test_a_job_that_is_over_ends_the_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.01)
+    model = Model(fails={0: 1000})
+
+    def check() -> None:
+        raise JobOver
+
+    pace = Pace(first_pause_seconds=0.02, longest_pause_seconds=0.02)
+    with pytest.raises(JobOver):
+        predict([(0,)], send=model.send, limits=LIMITS, pace=pace, check=check)
+
+
+def test_what_is_no_batch_error_ends_the_shard() -> None:
+    failure: Callable[[tuple[int, ...]], Any] = lambda _: 1 / 0  # noqa: E731 - any defect
+    with pytest.raises(ZeroDivisionError):
+        predict([(0,)], send=failure, limits=LIMITS, pace=PACE)

@@ -1,7 +1,9 @@
-"""Write each chart's values.schema.json from its values.schema.yaml, because Helm reads only JSON and people write YAML.
+"""Write each chart's values.schema.json from its values.schema.yaml: Helm reads only JSON, and people write YAML.
 
 Anchors of the YAML file are expanded. `tests/charts` fails when a JSON file is not what this writes.
 """
+
+# ruff: noqa: INP001 - a script beside the charts, never a package.
 
 import json
 from pathlib import Path

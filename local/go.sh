@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Go, for the tools and node binaries that are built from modules: found, or installed from Debian. Sourced.
 
-go_minor() { go env GOVERSION 2>/dev/null | sed -n -E 's/^go1\.([0-9]+).*/\1/p'; }
+go_minor() { { go env GOVERSION 2>/dev/null || true; } | sed -n -E 's/^go1\.([0-9]+).*/\1/p'; } # empty where there is no Go
 
 # The newest Go below Debian's /usr/lib/go-* whose own version will do, because Debian may hold several.
 use_packaged_go() {

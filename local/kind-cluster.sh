@@ -12,7 +12,13 @@ container_state() {
   echo "$state"
 }
 
-write_kubeconfig() { kind export kubeconfig --name "$CLUSTER_NAME" --kubeconfig "$KUBECONFIG" --quiet; }
+# Into a new file that then takes the old one's place: kind would merge into the old one, whatever is in it.
+write_kubeconfig() {
+  rm -f "$KUBECONFIG.new"
+  kind export kubeconfig --name "$CLUSTER_NAME" --kubeconfig "$KUBECONFIG.new" --quiet || return 1
+  chmod 600 "$KUBECONFIG.new"
+  mv "$KUBECONFIG.new" "$KUBECONFIG"
+}
 
 node_ready() {
   [[ $(kubectl --request-timeout 5s get node "$NODE_CONTAINER" \
@@ -35,8 +41,8 @@ create_cluster() {
 }
 
 delete_cluster() {
+  rm -f "$KUBECONFIG" # first, because kind refuses to touch one that it cannot read
   kind delete cluster --name "$CLUSTER_NAME" --kubeconfig "$KUBECONFIG" --quiet
-  rm -f "$KUBECONFIG"
 }
 
 # A node whose kubeadm never finished will not become ready, however long one waits.
@@ -99,7 +105,6 @@ case $(container_state) in
   *) recover_cluster "is stopped" ;;
 esac
 write_kubeconfig
-chmod 600 "$KUBECONFIG"
 wait_for "$READY_LIMIT_SECONDS" node_ready ||
   fail "the node is not ready after $READY_LIMIT_SECONDS s" "look at 'docker exec $NODE_CONTAINER journalctl -u kubelet'"
 wait_for "$READY_LIMIT_SECONDS" system_ready ||

@@ -1,6 +1,5 @@
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -49,7 +48,7 @@ def test_system_pool_is_always_there_without_triton() -> None:
 
 @pytest.mark.parametrize("values", [digits_pool(), digits_pool(idleSeconds=5, fallback={"replicas": 1})], ids=str)
 def test_pool_resources_satisfy_the_resource_definition(values: dict[str, Any]) -> None:
-    source: Path = REPOSITORY / "manifests" / "crds" / "workerpools.yaml"
+    source = REPOSITORY / "manifests" / "crds" / "workerpools.yaml"
     definition = yaml.safe_load(source.read_text(encoding="utf-8"))
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     known = set(schema["properties"])

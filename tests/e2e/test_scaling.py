@@ -1,6 +1,10 @@
 """The pool goes from nothing to as many pods as the work needs and back, and says why."""
 
+from collections.abc import Iterator
+
+import pytest
 from installation import Platform
+from prediction_jobs import condition
 from sample_run import SampleRun
 from waiters import wait_until
 
@@ -53,3 +57,32 @@ def test_describe_answers_why_this_many_pods_without_logs(platform: Platform, sa
     assert "Last Decision" in described
     assert "Message" in described
     assert "Events:" in described
+
+
+@pytest.fixture
+def pool_without_deployment(platform: Platform) -> Iterator[str]:
+    """Answer a WorkerPool whose Deployment does not exist."""
+    platform.kubectl.apply(
+        {
+            "apiVersion": "millrace.dev/v1alpha1",
+            "kind": "WorkerPool",
+            "metadata": {"name": "homeless"},
+            "spec": {"workloadRef": {"name": "no-such-deployment"}, "queue": "homeless", "maxReplicas": 1},
+        }
+    )
+    yield "homeless"
+    platform.kubectl.delete("workerpools.millrace.dev", "homeless")
+
+
+def test_a_pool_without_its_deployment_says_which_one_is_missing(
+    platform: Platform, pool_without_deployment: str
+) -> None:
+    ready = wait_until(
+        lambda: condition(platform.pool(pool_without_deployment), "Ready"),
+        what="the pool to say whether it is ready",
+        timeout_seconds=20,
+        explain=lambda: platform.kubectl.explain("describe", "wpool", pool_without_deployment),
+    )
+
+    assert ("False", "WorkloadNotFound") == (ready["status"], ready["reason"])
+    assert "no-such-deployment" in ready["message"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from containers import Container, free_port
-from worker_jobs import Platform
 from waiters import wait_until
+from worker_jobs import Platform
 
 MODELS = Path(__file__).parent / "models"
 PASSWORD = "integration"
@@ -21,6 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.timeout(120))
+
+
+def says_yes(address: str) -> bool:
+    """Say whether a health page answers 200."""
+    try:
+        return httpx.get(address, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +101,8 @@ def triton() -> Iterator[Container]:
     )
     container.create()
     try:
-        wait_until_serving(container)
+        address = f"http://127.0.0.1:{container.ports[8000]}/v2/health/ready"
+        wait_until(lambda: says_yes(address), what="Triton", timeout_seconds=60, explain=container.last_lines)
         yield container
     finally:
         container.remove()
@@ -101,6 +110,7 @@ def triton() -> Iterator[Container]:
 
 def wait_until_serving(triton: Container) -> None:
     """Wait until all models are loaded."""
+
     def is_ready() -> bool:
         try:
             return httpx.get(f"http://127.0.0.1:{triton.ports[8000]}/v2/health/ready", timeout=2).status_code == 200
@@ -110,17 +120,36 @@ def wait_until_serving(triton: Container) -> None:
     wait_until(is_ready, what="Triton to load its models", timeout_seconds=60, explain=triton.last_lines)
 
 
-@pytest.fixture
-def platform(rabbitmq: Container, redis: Container, triton: Container, tmp_path: Path) -> Iterator[Platform]:
-    """A pool of its own for each test, on the servers that all share."""
-    platform = Platform(
+def new_platform(servers: tuple[Container, Container, Container], folder: Path) -> Platform:
+    """Name a pool of its own on the servers that all tests share."""
+    rabbitmq, redis, triton = servers
+    return Platform(
         broker_url=f"amqp://worker:{PASSWORD}@127.0.0.1:{rabbitmq.ports[5672]}/millrace",
         redis_url=f"redis://:{PASSWORD}@127.0.0.1:{redis.ports[6379]}/0",
         triton_url=f"127.0.0.1:{triton.ports[8001]}",
         queue=f"pool-{uuid.uuid4().hex[:8]}",
-        folder=tmp_path,
+        folder=folder,
     )
+
+
+@pytest.fixture
+def platform(rabbitmq: Container, redis: Container, triton: Container, tmp_path: Path) -> Iterator[Platform]:
+    """A pool without workers, for one test that disturbs it."""
+    platform = new_platform((rabbitmq, redis, triton), tmp_path)
     try:
+        yield platform
+    finally:
+        platform.close()
+
+
+@pytest.fixture(scope="module")
+def pool(
+    rabbitmq: Container, redis: Container, triton: Container, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """A pool with a worker, for all tests of a module that leave it as it is."""
+    platform = new_platform((rabbitmq, redis, triton), tmp_path_factory.mktemp("pool"))
+    try:
+        platform.worker()
         yield platform
     finally:
         platform.close()

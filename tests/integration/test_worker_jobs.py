@@ -11,9 +11,8 @@ def records(count: int) -> list[dict[str, object]]:
     return [{"id": i, "x": [i, 0.5]} for i in range(count)]
 
 
-def test_inline_records_are_predicted_into_redis(platform: Platform) -> None:
-    platform.worker()
-    job = platform.submit(platform.spec(key_field="id", records_per_task=7), records(40))
+def test_inline_records_are_predicted_into_redis(pool: Platform) -> None:
+    job = pool.submit(pool.spec(key_field="id", records_per_task=7), records(40))
     job.wait_until_finalized()
     assert job.counts == (40, 40, 0)
     assert {key: result["outputs"] for key, result in job.results.items()} == {
@@ -24,20 +23,19 @@ def test_inline_records_are_predicted_into_redis(platform: Platform) -> None:
     assert job.manifest["model_version"] == "1"
     assert job.number(Field.SHARDS_TOTAL) == 6
     assert job.number(Field.IN_FLIGHT) == 0
-    assert 0 < platform.redis.ttl(f"millrace:{{{job.uid}}}:results") <= 600
+    assert 0 < pool.redis.ttl(f"millrace:{{{job.uid}}}:results") <= 600
 
 
-def test_a_file_is_predicted_into_part_files_in_its_order(platform: Platform) -> None:
-    platform.worker()
-    source = platform.write_input([json.dumps({"x": [i, 1]}) for i in range(25)])
-    stale = platform.claim / "out" / "part-00099.jsonl"
+def test_a_file_is_predicted_into_part_files_in_its_order(pool: Platform) -> None:
+    source = pool.write_input([json.dumps({"x": [i, 1]}) for i in range(25)])
+    stale = pool.claim / "out" / "part-00099.jsonl"
     stale.parent.mkdir()
     stale.touch()
-    job = platform.submit(platform.spec(output=claim_output(), records_per_task=10), source)
+    job = pool.submit(pool.spec(output=claim_output(), records_per_task=10), source)
     job.wait_until_finalized()
     assert job.fields[Field.OUTPUT_URI] == "pvc://data/out"
     assert job.fields[Field.MANIFEST_URI] == "pvc://data/out/manifest.json"
-    out = platform.claim / "out"
+    out = pool.claim / "out"
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["parts"] == ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"]
     assert sorted(file.name for file in out.iterdir()) == ["manifest.json", *manifest["parts"]]
@@ -46,9 +44,8 @@ def test_a_file_is_predicted_into_part_files_in_its_order(platform: Platform) ->
     assert [line["outputs"]["y"][0] for line in lines] == [float(i) for i in range(25)]
 
 
-def test_each_bad_record_fails_alone_with_its_line_and_reason(platform: Platform) -> None:
-    platform.worker()
-    source = platform.write_input(
+def test_each_bad_record_fails_alone_with_its_line_and_reason(pool: Platform) -> None:
+    source = pool.write_input(
         [
             '{"id": "good-1", "x": [1, 2]}',
             "",
@@ -60,7 +57,7 @@ def test_each_bad_record_fails_alone_with_its_line_and_reason(platform: Platform
             '{"id": "good-2", "x": [5, 6]}',
         ]
     )
-    job = platform.submit(platform.spec(key_field="id"), source)
+    job = pool.submit(pool.spec(key_field="id"), source)
     job.wait_until_finalized()
     assert job.counts == (7, 2, 5)
     assert {key: result["line"] for key, result in job.results.items()} == {"good-1": 1, "good-2": 8}
@@ -71,16 +68,15 @@ def test_each_bad_record_fails_alone_with_its_line_and_reason(platform: Platform
         "records.jsonl:6": (6, "InvalidRecord"),
         "records.jsonl:7": (7, "DuplicateKey"),
     }
-    failures = platform.redis.hgetall(f"millrace:{{{job.uid}}}:failures")
+    failures = pool.redis.hgetall(f"millrace:{{{job.uid}}}:failures")
     assert failures["InvalidRecord:count"] == "3"
     assert failures["InvalidRecord:key"] == "short"
 
 
-def test_a_record_on_which_the_model_fails_leaves_its_batch_unharmed(platform: Platform) -> None:
-    platform.worker()
-    spec = platform.spec(model="faulty", key_field="id")
+def test_a_record_on_which_the_model_fails_leaves_its_batch_unharmed(pool: Platform) -> None:
+    spec = pool.spec(model="faulty", key_field="id")
     values = [{"id": i, "x": [-1 if i == 13 else i, 0]} for i in range(30)]
-    job = platform.submit(spec, values)
+    job = pool.submit(spec, values)
     job.wait_until_finalized()
     assert job.counts == (30, 29, 1)
     assert job.errors["13"]["error"] == {
@@ -91,10 +87,9 @@ def test_a_record_on_which_the_model_fails_leaves_its_batch_unharmed(platform: P
     assert job.number(Field.RETRIED) == 1
 
 
-def test_a_model_without_batching_answers_records_of_any_length(platform: Platform) -> None:
-    platform.worker()
+def test_a_model_without_batching_answers_records_of_any_length(pool: Platform) -> None:
     values = [{"id": "a", "text": ["one"]}, {"id": "b", "text": ["two", "drei \u00fc"]}]
-    job = platform.submit(platform.spec(model="whole", key_field="id"), values)
+    job = pool.submit(pool.spec(model="whole", key_field="id"), values)
     job.wait_until_finalized()
     assert {key: result["outputs"]["echo"] for key, result in job.results.items()} == {
         "a": ["ONE"],

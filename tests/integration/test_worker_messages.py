@@ -6,7 +6,14 @@ from typing import Any
 from waiters import wait_until
 from worker_jobs import Platform
 
-V2: dict[str, Any] = {"lang": "py", "id": "1", "task": "millrace.plan", "argsrepr": "", "kwargsrepr": "", "root_id": "1"}
+V2: dict[str, Any] = {
+    "lang": "py",
+    "id": "1",
+    "task": "millrace.plan",
+    "argsrepr": "",
+    "kwargsrepr": "",
+    "root_id": "1",
+}
 JSON = "application/json"
 
 

@@ -8,12 +8,6 @@ from worker_jobs import Platform, claim_output
 from millrace_contracts.tasks import ClaimInput
 
 
-@pytest.fixture
-def pool(platform: Platform) -> Platform:
-    platform.worker(concurrency=1)
-    return platform
-
-
 def test_an_unknown_model_is_named_with_those_that_there_are(pool: Platform) -> None:
     reason, message = pool.submit(pool.spec(model="nosuch"), [{"x": [1, 2]}]).wait_until_stopped()
     assert reason == "ModelNotFound"

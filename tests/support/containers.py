@@ -22,9 +22,7 @@ def free_port() -> int:
 
 def docker(*arguments: str, timeout_seconds: float = 60.0) -> str:
     """Run a docker command and answer what it printed."""
-    done = subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, check=False, timeout=timeout_seconds
-    )
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=timeout_seconds)
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.strip()}"
     return done.stdout.strip()
 
@@ -44,7 +42,14 @@ class Container:
         """Start it for the first time."""
         published = [f"--publish=127.0.0.1:{outside}:{inside}" for inside, outside in self.ports.items()]
         docker(
-            "run", "--detach", f"--name={self.name}", f"--label={LABEL}", *published, *self.options, self.image, *self.command
+            "run",
+            "--detach",
+            f"--name={self.name}",
+            f"--label={LABEL}",
+            *published,
+            *self.options,
+            self.image,
+            *self.command,
         )
 
     def stop(self) -> None:

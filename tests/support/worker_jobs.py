@@ -98,7 +98,9 @@ class Platform:
             worker.wait_until_ready()
         return worker
 
-    def spec(self, *, model: str = "identity", output: Output | None = None, key_field: str = "", **batching: int) -> JobSpec:
+    def spec(
+        self, *, model: str = "identity", output: Output | None = None, key_field: str = "", **batching: int
+    ) -> JobSpec:
         """Describe a job."""
         uid = str(uuid.uuid4())
         return JobSpec(
@@ -117,7 +119,9 @@ class Platform:
         keys = [ledger.job_key(job.uid), ledger.JOBS_KEY]
         self.redis.eval(ledger.SUBMIT, len(keys), *keys, job.uid, "test", spec.job.name, "1000.0")
         task_input = source if isinstance(source, InlineInput | ClaimInput) else InlineInput(records=list(source))
-        self.publish(PLAN, {"payload": PlanTask(spec=spec, input=task_input).model_dump(mode="json")}, f"{job.uid}:plan")
+        self.publish(
+            PLAN, {"payload": PlanTask(spec=spec, input=task_input).model_dump(mode="json")}, f"{job.uid}:plan"
+        )
         return job
 
     def write_input(self, lines: Sequence[str], path: str = "in/records.jsonl") -> ClaimInput:

@@ -9,7 +9,7 @@ Worker pools as they are after all defaults.
 {{- $root := . -}}
 {{- $pools := list -}}
 {{- $system := merge (dict "name" "system" "queue" "system" "triton" (dict "mode" "none")) .Values.systemPool -}}
-{{- range prepend .Values.workerPools $system -}}
+{{- range prepend (.Values.workerPools | default list) $system -}}
 {{- $pool := mergeOverwrite (deepCopy $root.Values.workerPoolDefaults) (deepCopy .) -}}
 {{- $_ := set $pool "queue" ($pool.queue | default $pool.name) -}}
 {{- $_ := set $pool "image" (mergeOverwrite (deepCopy $root.Values.worker.image) $pool.image) -}}

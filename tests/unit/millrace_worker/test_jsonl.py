@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from millrace_worker.errors import InputUnusable
 from millrace_worker.storage import jsonl
 
-LINES = st.lists(st.sampled_from([b"", b"  ", b"\t\r", b"{}", b'{"a": 1}', b"not json", "{\"k\": \"\u00e9\"}".encode()]), max_size=60)
+LINES = st.lists(
+    st.sampled_from([b"", b"  ", b"\t\r", b"{}", b'{"a": 1}', b"not json", '{"k": "\u00e9"}'.encode()]), max_size=60
+)
 
 
 @given(lines=LINES, size=st.integers(1, 9), ends=st.booleans())
@@ -25,7 +27,9 @@ def test_every_line_that_is_not_blank_is_in_exactly_one_extent(lines: list[bytes
     assert sum(extent.record_count for extent in extents) == len(read)
 
 
-def test_a_line_that_is_too_long_is_cut_and_its_neighbours_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_cut_and_its_neighbours_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 8)
     monkeypatch.setattr(jsonl, "_PIECE_BYTES", 4)
     file = tmp_path / "records.jsonl"
@@ -34,7 +38,7 @@ def test_a_line_that_is_too_long_is_cut_and_its_neighbours_are_whole(tmp_path: P
     assert [(line.number, line.is_cut) for line in jsonl.read(file, extent)] == [(1, False), (2, True), (3, False)]
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b\x08rest", b"PAR1rest", b"{\"a\": \0}\n"])
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08rest", b"PAR1rest", b'{"a": \0}\n'])
 def test_a_binary_file_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "records.jsonl.gz"
     file.write_bytes(content)

@@ -19,7 +19,11 @@ from millrace_worker.inference.retry_policy import Pace, Verdict, judge, pause_s
         ("StatusCode.UNAVAILABLE", "Server is stopping, scheduler for model has stopped", Verdict.WAIT),
         ("StatusCode.UNAVAILABLE", "failed to connect to all addresses", Verdict.WAIT),
         ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", Verdict.TOO_SLOW),
-        ("StatusCode.UNIMPLEMENTED", "ModelInfer RPC doesn't support models with decoupled policy", Verdict.INCOMPATIBLE),
+        (
+            "StatusCode.UNIMPLEMENTED",
+            "ModelInfer RPC doesn't support models with decoupled policy",
+            Verdict.INCOMPATIBLE,
+        ),
         ("StatusCode.UNKNOWN", "", Verdict.FAILED),
         (None, "the answer cannot be read", Verdict.FAILED),
     ],

@@ -68,6 +68,8 @@ def _delivery(settings: WorkerSettings) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_acks_on_timeout": False,
+        # What cannot even be called with its arguments goes to the dead-letter queue.
+        "task_acks_on_failure": False,
         "worker_prefetch_multiplier": 1,
         "worker_concurrency": settings.concurrency,
         "task_time_limit": settings.task_time_limit_seconds,

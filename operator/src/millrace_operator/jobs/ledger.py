@@ -102,7 +102,7 @@ class LedgerStore:
 
 def say_unreachable(error: Exception) -> str:
     """Say that Redis does not answer, and what it or the network said; redis-py puts no password into messages."""
-    detail = " ".join(str(error).split()) or type(error).__name__
+    detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return f"Redis, which holds the job ledger, does not answer ({detail[:300]})"
 
 

@@ -104,7 +104,7 @@ class JobLoop:
         self._executor.begin_pass(set(jobs))
         self._reporter.forget_all_but(set(jobs))
         await self._cleaner.clean(jobs, now=now)
-        pools = index_pools(self._context.worker_pools())
+        pools = index_pools(self._context.worker_pools(), now=now)
         ledgers = await self._ledgers.read_all([job.uid for job in jobs.values() if not job.is_finished])
         changed = [job.uid for job in jobs.values() if await self._act(job, ledgers, pools)]
         ledgers |= await self._ledgers.read_all([uid for uid in changed if uid in ledgers])

@@ -133,7 +133,7 @@ def test_failures_are_summed_up_in_the_message_with_an_example() -> None:
 
 
 def test_an_unknown_model_makes_the_job_invalid_and_failed_in_the_workers_words() -> None:
-    ledger = running(stop_reason="ModelNotFound", stop_message="Triton has no model x.", succeeded=0, shards_done=0)
+    ledger = running(stop_reason="ModelNotFound", stop_message="triton has no model x", succeeded=0, shards_done=0)
     status = advance(view(job(), ledger), now=NOW).status
     assert ("False", "ModelNotFound") == verdict(status, "Validated") == verdict(status, "Succeeded")
     assert "Triton has no model x." == message(status, "Succeeded")

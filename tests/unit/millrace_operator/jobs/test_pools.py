@@ -1,27 +1,41 @@
-from operator_jobs import pool_body
+import pytest
+from operator_jobs import NOW, pool_body
 
+from millrace_operator.api.timestamps import to_rfc3339
 from millrace_operator.jobs.pools import index_pools
 from millrace_operator.jobs.readings import PoolView
 
 
+def trouble(reason: str, *, since: float, status: str = "False") -> str:
+    condition = {"type": "MetricsAvailable", "status": status, "reason": reason, "message": "RabbitMQ does not answer"}
+    body = pool_body(conditions=[condition | {"lastTransitionTime": to_rfc3339(since)}])
+    return index_pools([body], now=NOW)["millrace"]["digits"].broker_trouble
+
+
 def test_pools_are_found_by_namespace_and_name() -> None:
-    pools = index_pools([pool_body(queue="q", readyReplicas=2)])
+    pools = index_pools([pool_body(queue="q", readyReplicas=2)], now=NOW)
     assert {"millrace": {"digits": PoolView(name="digits", queue="q", ready_replicas=2)}} == pools
 
 
-def test_a_pool_that_cannot_read_its_queue_says_why() -> None:
-    blind = {"type": "MetricsAvailable", "status": "False", "reason": "R", "message": "RabbitMQ does not answer"}
-    assert (
-        "RabbitMQ does not answer" == index_pools([pool_body(conditions=[blind])])["millrace"]["digits"].broker_trouble
-    )
+@pytest.mark.parametrize("reason", ["BrokerUnreachable", "QueueWithoutLeader"])
+def test_a_pool_whose_broker_is_away_says_why(reason: str) -> None:
+    assert "RabbitMQ does not answer" == trouble(reason, since=NOW - 5)
 
 
-def test_a_pool_that_has_not_looked_yet_has_no_trouble() -> None:
-    unknown = {"type": "MetricsAvailable", "status": "Unknown", "reason": "R", "message": "Not read yet"}
-    assert not index_pools([pool_body(conditions=[unknown])])["millrace"]["digits"].broker_trouble
+def test_one_late_reading_is_no_trouble() -> None:
+    assert "" == trouble("BrokerUnreachable", since=NOW - 4)
+
+
+@pytest.mark.parametrize("reason", ["QueueNotFound", "NotYetRead"])
+def test_a_queue_that_is_new_is_no_trouble(reason: str) -> None:
+    assert "" == trouble(reason, since=NOW - 60)
+
+
+def test_a_pool_that_reads_its_queue_has_no_trouble() -> None:
+    assert "" == trouble("QueueRead", since=NOW - 60, status="True")
 
 
 def test_a_pool_that_is_being_deleted_takes_no_jobs() -> None:
     leaving = pool_body()
     leaving["metadata"]["deletionTimestamp"] = "2027-01-15T08:00:00Z"
-    assert {} == index_pools([leaving])
+    assert {} == index_pools([leaving], now=NOW)

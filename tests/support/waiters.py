@@ -18,7 +18,7 @@ def wait_until(
 ) -> Value:
     """Return the first truthy answer of `condition`; fail with `what` and what was seen last when time is up.
 
-    An exception of `condition` ends the wait at once: a condition that may not be readable yet says so by returning None.
+    An exception of `condition` ends the wait at once: a condition that is not readable yet says so by returning None.
     `explain` is called once, on failure, to show the state that explains it.
     """
     deadline = time.monotonic() + timeout_seconds

@@ -1,8 +1,8 @@
-"""The job ledger in Redis: which shards are done and how many records succeeded, counted once however often a shard runs.
+"""The job ledger in Redis: which shards are done and how many records succeeded, each counted once.
 
 All keys of a job share a hash tag, so its scripts also run on Redis Cluster. Times are seconds since the epoch as text.
-The operator creates a job's ledger before it publishes the plan and deletes it with the job, so a task that finds no ledger
-belongs to a job that is gone, and does nothing.
+The operator creates a job's ledger before it publishes the plan and deletes it with the job, so a task that finds no
+ledger belongs to a job that is gone, and does nothing.
 
 Invariant, at every moment: succeeded + failed + in flight + pending = total, with pending as the remainder.
 """
@@ -10,7 +10,7 @@ Invariant, at every moment: succeeded + failed + in flight + pending = total, wi
 from typing import Final
 
 JOBS_KEY: Final = "millrace:jobs"
-"""Hash: uid -> "namespace/name" of every job that has a ledger; finds ledgers whose job was deleted while nobody watched."""
+"""Hash: uid -> "namespace/name" of every job that has a ledger; finds those whose job was deleted unwatched."""
 
 
 def job_key(uid: str) -> str:

@@ -1,7 +1,7 @@
 """Names of exchanges and queues, and how they hang together.
 
-Each pool has one quorum queue on one durable topic exchange, because a Celery worker opens one consumer per queue with a
-prefetch of its own, and because Celery's delayed delivery (retries with a countdown) needs topic exchanges. What an
+Each pool has one quorum queue on one durable topic exchange, because a Celery worker opens one consumer per queue with
+a prefetch of its own, and because Celery's delayed delivery (retries with a countdown) needs topic exchanges. What an
 operator may want to tune later (delivery limit, consumer timeout, dead-lettering) is a RabbitMQ policy, never a queue
 argument: arguments of an existing queue cannot be changed.
 """

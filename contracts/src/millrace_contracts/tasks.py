@@ -1,7 +1,7 @@
 """Task names and their payloads, as JSON keyword arguments of Celery messages.
 
-A payload carries all that its task needs, so a worker never asks the Kubernetes API. `extra="forbid"` makes a message from a
-newer version fail loudly (and reach the dead-letter queue) instead of being half understood.
+A payload carries all that its task needs, so a worker never asks the Kubernetes API. `extra="forbid"` makes a message
+from a newer version fail loudly (and reach the dead-letter queue) instead of being half understood.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -36,7 +36,7 @@ class ModelRef(Payload):
 
 
 class Batching(Payload):
-    """How records are grouped: `records_per_task` is the unit of ack and retry, `max_batch_size` that of a Triton request."""
+    """How records are grouped: tasks are the unit of ack and retry, batches that of a Triton request."""
 
     records_per_task: int = Field(default=512, ge=1, le=10_000)
     max_batch_size: int | None = Field(default=None, ge=1, le=4096)

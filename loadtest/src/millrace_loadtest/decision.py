@@ -1,7 +1,7 @@
 """Measure what one scaling decision costs, with the operator's own functions.
 
-The load is a random walk of the backlog with bursts and silences, long enough that the memory of a pool is as full as it
-gets. Prints the percentiles and exits with 1 when the threshold of `scenarios/decision` is missed.
+The load is a random walk of the backlog with bursts and silences, long enough that the memory of a pool is as full as
+it gets. Prints the percentiles and exits with 1 when the threshold of `scenarios/decision` is missed.
 """
 
 import argparse

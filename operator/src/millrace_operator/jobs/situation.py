@@ -150,7 +150,7 @@ def ended(reading: LedgerReading, counts: RecordCounts) -> Situation:
 
 
 def _stopped(reading: LedgerReading, counts: RecordCounts) -> Situation:
-    message = reading.stop_message or f"The job was stopped: {reading.stop_reason}."
+    message = _sentence(reading.stop_message or f"the job was stopped: {reading.stop_reason}")
     partly = counts.done > 0
     results = f"{counts.done} records were done; their parts are at {reading.output_uri}, without a manifest."
     invalid = (_condition(ConditionType.VALIDATED, "False", reading.stop_reason, message),)
@@ -239,9 +239,8 @@ def _first_failure(reading: LedgerReading) -> str:
     if not reading.failures:
         return "."
     worst = reading.failures[0]
-    return (
-        f"; most often {worst.code} ({worst.count}), for example record {worst.sample_key}: {_sentence(worst.message)}"
-    )
+    example = f"for example record {worst.sample_key}: {worst.message.removesuffix('.')}."
+    return f"; most often {worst.code} ({worst.count}), {example}"
 
 
 def _condition(condition_type: ConditionType, status: ConditionStatus, reason: str, message: str) -> Condition:
@@ -249,7 +248,9 @@ def _condition(condition_type: ConditionType, status: ConditionStatus, reason: s
 
 
 def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+    """Write a worker's or broker's words as a sentence of its own."""
+    capital = text[:1].upper() + text[1:]
+    return capital if capital.endswith((".", "!", "?", "…")) else f"{capital}."
 
 
 def _records(count: int) -> str:

@@ -126,14 +126,14 @@ def ended(reading: LedgerReading, counts: RecordCounts) -> Situation:
         return _stopped(reading, counts)
     if counts.succeeded == 0 and counts.failed > 0:
         state, status, reason = JobState.FAILED, "False", JobFailure.ALL_RECORDS_FAILED.value
-        message = f"None of {_records(counts.total)} succeeded{_first_failure(reading)}"
+        message = f"{_all(counts.total)} failed{_first_failure(reading)}"
     elif counts.failed > 0:
         state, status, reason = JobState.PARTIALLY_SUCCEEDED, "True", Reason.COMPLETED_WITH_FAILURES.value
         done = f"{counts.succeeded} of {_records(counts.total)} succeeded and {counts.failed} failed"
         message = f"{done}{_first_failure(reading)}"
     else:
         state, status, reason = JobState.SUCCEEDED, "True", Reason.ALL_RECORDS_SUCCEEDED.value
-        message = f"All {_records(counts.total)} succeeded."
+        message = f"{_all(counts.total)} succeeded."
     return Situation(
         state=state,
         conditions=(
@@ -192,7 +192,7 @@ def _why_queued(reading: LedgerReading, pool: PoolView | None, *, trouble: str) 
         times = f" It was sent {reading.plan_publications} times." if reading.plan_publications > 1 else ""
         return Reason.WAITING_FOR_PLAN, f"The task that reads the input waits for a worker of the system pool.{times}"
     ready = "" if pool is None else f"; WorkerPool {pool.name} has {pool.ready_replicas} ready replicas"
-    return Reason.WAITING_FOR_WORKERS, f"{_tasks(reading.shards_total)} wait for a worker{ready}."
+    return Reason.WAITING_FOR_WORKERS, f"{_waiting_tasks(reading.shards_total)} for a worker{ready}."
 
 
 def _why_running(
@@ -203,7 +203,7 @@ def _why_running(
     if trouble:
         return Reason.BROKER_UNREACHABLE, f"{_sentence(trouble)} The job goes on by itself when the broker answers."
     if is_finalizing:
-        return Reason.FINALIZING, f"All {_tasks(reading.shards_total)} are done; the manifest is being written."
+        return Reason.FINALIZING, "All tasks are done; the manifest is being written."
     return (
         Reason.SHARDS_RUNNING,
         f"{counts.done} of {_records(counts.total)} are done, {counts.in_flight} are in flight, {counts.pending} wait.",
@@ -239,8 +239,8 @@ def _first_failure(reading: LedgerReading) -> str:
     if not reading.failures:
         return "."
     worst = reading.failures[0]
-    example = f"for example record {worst.sample_key}: {worst.message.removesuffix('.')}."
-    return f"; most often {worst.code} ({worst.count}), {example}"
+    example = f"record {worst.sample_key}: {worst.message.removesuffix('.')}"
+    return f"; most often {worst.code} ({worst.count}), for example {example}."
 
 
 def _condition(condition_type: ConditionType, status: ConditionStatus, reason: str, message: str) -> Condition:
@@ -257,5 +257,9 @@ def _records(count: int) -> str:
     return "1 record" if count == 1 else f"{count} records"
 
 
-def _tasks(count: int | None) -> str:
-    return "1 task" if count == 1 else f"{'Some' if count is None else count} tasks"
+def _all(count: int) -> str:
+    return "The only record" if count == 1 else f"All {count} records"
+
+
+def _waiting_tasks(count: int | None) -> str:
+    return "1 task waits" if count == 1 else f"{'Some' if count is None else count} tasks wait"

@@ -132,6 +132,19 @@ def test_failures_are_summed_up_in_the_message_with_an_example() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ledger", "sentence"),
+    [
+        (finalized(), "All 540 records succeeded."),
+        (finalized(total=1, succeeded=1), "The only record succeeded."),
+        (finalized(total=1, succeeded=0, failed=1), "The only record failed."),
+        (finalized(succeeded=0, failed=540), "All 540 records failed."),
+    ],
+)
+def test_the_end_reads_as_a_sentence(ledger: Ledger, sentence: str) -> None:
+    assert sentence == message(advance(view(job(), ledger), now=NOW).status, "Succeeded")
+
+
 def test_an_unknown_model_makes_the_job_invalid_and_failed_in_the_workers_words() -> None:
     ledger = running(stop_reason="ModelNotFound", stop_message="triton has no model x", succeeded=0, shards_done=0)
     status = advance(view(job(), ledger), now=NOW).status

@@ -21,7 +21,7 @@ in_namespace() { kubectl --namespace "$NAMESPACE" "$@"; }
 
 end_step() { # of the step that began last, if any
   [[ -n $step_title ]] || return 0
-  times+=$(printf '  %-58s %4d s' "$step_title" $((SECONDS - step_began)))$'\n'
+  times+=$(printf '  %-62s %4d s' "$step_title" $((SECONDS - step_began)))$'\n'
   step_title=""
 }
 
@@ -121,7 +121,7 @@ cat <<TEXT
   RabbitMQ (queues)           http://127.0.0.1:30672
   Their users and passwords   make credentials
 
-  export KUBECONFIG=.local/kubeconfig PATH=\$PWD/.local/bin:\$PATH
+  export KUBECONFIG=\$PWD/.local/kubeconfig PATH=\$PWD/.local/bin:\$PATH
   kubectl -n $NAMESPACE get pjob,wpool -o wide           # jobs and pools
   kubectl -n $NAMESPACE describe wpool digits            # why this many pods
   kubectl -n $NAMESPACE apply -f manifests/samples/digits-inline-job.yaml
@@ -130,4 +130,4 @@ cat <<TEXT
   make clean                  removes the cluster, the images and .local
 
 TEXT
-printf '%s  %-58s %4d s\n' "$times" "altogether" "$SECONDS"
+printf '%s  %-62s %4d s\n' "$times" "altogether" "$SECONDS"

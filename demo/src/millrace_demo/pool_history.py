@@ -38,9 +38,9 @@ class PoolHistory:
         return self._samples[-1]
 
     @property
-    def most_ready(self) -> int:
-        """The most pods that were ready at a time."""
-        return max(sample.ready or 0 for sample in self._samples)
+    def is_known(self) -> bool:
+        """Whether both objects were seen."""
+        return self.latest.desired is not None and self.latest.pods is not None
 
     @property
     def most_pods(self) -> int:

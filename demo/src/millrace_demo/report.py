@@ -84,7 +84,7 @@ def show_pool_history(console: Console, rows: Sequence[PoolSample]) -> None:
         ready, starting = row.ready or 0, max((row.pods or 0) - (row.ready or 0), 0)
         counts = (row.waiting, row.running, row.desired, row.pods, row.ready)
         table.add_row(
-            f"{max(row.seconds, 0.0):.1f} s",
+            f"{row.seconds:.1f} s",
             *("?" if count is None else str(count) for count in counts),
             ready_mark * ready + starting_mark * starting,
             row.reason,

@@ -5,6 +5,7 @@ It uses kubectl alone, so each thing that it shows can be had in a terminal by t
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ CLAIM_PATH: Final = "/claim"
 LEAST_ACCURACY: Final = 0.95
 JOB_LIMIT_SECONDS: Final = 300.0
 IDLE_LIMIT_SECONDS: Final = 120.0
+FIRST_LOOK_LIMIT_SECONDS: Final = 10.0
 LOOK_AGAIN_SECONDS: Final = 5.0
 """The display moves on though nothing changes."""
 
@@ -56,7 +58,7 @@ class JobRun:
             (WORKER_POOLS, pool_name),
             (DEPLOYMENTS, pool["spec"]["workloadRef"]["name"]),
         ]
-        self._applied_at = 0.0
+        self._applied_at = math.inf
         self._job: KubernetesObject = {}
         self.history = PoolHistory()
 
@@ -64,10 +66,13 @@ class JobRun:
         """Follow the job, its pool and its Deployment while the context is open."""
         return Watching(self._kubectl, self._targets)
 
-    def apply(self) -> None:
-        """Apply the job, after removing an earlier one of that name with its results."""
+    def apply(self, watching: Watching) -> None:
+        """Apply the job, after removing an earlier one of that name with its results and after a look at the pool."""
         self._kubectl.run("delete", PREDICTION_JOBS, self._job_name, "--ignore-not-found", "--wait")
         self._in_data_pod("rm", "-rf", f"{CLAIM_PATH}/{self._output_path}")
+        deadline = time.monotonic() + FIRST_LOOK_LIMIT_SECONDS
+        while not self.history.is_known and (sight := watching.next_sight(deadline - time.monotonic())):
+            self._take_in(sight)
         self._applied_at = time.monotonic()
         self._job = self._kubectl.apply(self._manifest)
 
@@ -118,12 +123,12 @@ class JobRun:
         self._console.print(line, soft_wrap=True)
 
     def _take_in(self, sight: Sight) -> None:
-        seconds = sight.seen_at - self._applied_at
+        seconds = max(sight.seen_at - self._applied_at, 0.0)
         if sight.resource == WORKER_POOLS and not sight.is_deleted:
             self.history.add_pool(sight.object, seconds)
         elif sight.resource == DEPLOYMENTS and not sight.is_deleted:
             self.history.add_deployment(sight.object, seconds)
-        elif sight.object["metadata"].get("uid") == self._job["metadata"]["uid"]:
+        elif sight.object["metadata"].get("uid") == self._job.get("metadata", {}).get("uid"):
             if sight.is_deleted:
                 raise JobFailedError(f"job {self._job_name} was deleted while it ran; run the demonstration again")
             self._job = sight.object
@@ -158,7 +163,7 @@ def demonstrate(*, run: JobRun, held_out: HeldOut, console: Console, steps: Step
     """Run the job, show predictions and scaling; raise DemoError when something is not as it must be."""
     with run.watching() as watching:
         steps.begin("The job: 540 scans that the model has never seen, in tasks of a few records")
-        run.apply()
+        run.apply(watching)
         with display_for(console) as display:
             job = run.follow(watching, display)
         console.print(f"  {job.reason}: {job.message}", soft_wrap=True)
@@ -198,6 +203,9 @@ def main() -> int:
     except DemoError as error:
         sys.stderr.write(f"\nFAILED: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the job goes on without being watched, `kubectl get pjob` shows it\n")
+        return 130
     return 0
 
 

@@ -110,7 +110,8 @@ def test_a_broker_that_goes_away_is_unknown_and_is_read_again_once_it_is_back(
     client.publish(queue, 5)
     wait_for_reading(runner, observer, queue)
 
-    observed_rabbitmq.kill()
+    # Politely: RabbitMQ 4.3.6 was seen to lose what it had confirmed in the first second of a queue when it is killed.
+    observed_rabbitmq.stop()
     try:
         reading = read(runner, observer, queue)
         assert isinstance(reading, Unknown)

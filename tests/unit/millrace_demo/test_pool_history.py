@@ -82,8 +82,15 @@ def test_a_pool_that_still_has_pods_is_not_idle() -> None:
 
 
 def test_the_most_pods_are_remembered() -> None:
-    history = up_and_down()
-    assert (4, 4) == (history.most_pods, history.most_ready)
+    assert 4 == up_and_down().most_pods
+
+
+def test_a_pool_is_known_once_both_its_objects_were_seen() -> None:
+    history = PoolHistory()
+    history.add_pool(pool(0), 0.0)
+    before = history.is_known
+    history.add_deployment(deployment(0, 0), 0.1)
+    assert (False, True) == (before, history.is_known)
 
 
 def test_a_queue_that_cannot_be_read_is_unknown_and_not_empty() -> None:

@@ -46,13 +46,12 @@ def combine(
 ) -> Reading:
     """Make one reading of both answers, or say why there is none."""
     if isinstance(metrics, ObservationError):
-        return Unknown(reason=Blindness.BROKER_UNREACHABLE, message=str(metrics))
+        return _away(metrics)
     seen = metrics.queues.get(queue, QueueMetrics())
     if isinstance(declared, ObservationError):
-        # Without the live answer the gauges must do; they are at most 5 s old.
-        return (
-            _reading(metrics, queue, ready=seen.ready) if seen.has_leader else _unknown(queue, metrics, str(declared))
-        )
+        # Without the live answer a gauge may stand for what waits, 5 s old at most. But not its zero: after a restart
+        # the gauge of a full queue was seen at 0 for 5 s.
+        return _reading(metrics, queue, ready=seen.ready) if seen.has_leader and seen.ready else _away(declared)
     answer = declared[queue]
     if answer is None:
         message = f"RabbitMQ has no queue {queue!r} (it is made by the first worker or job of the pool; see spec.queue)"
@@ -61,7 +60,7 @@ def combine(
         # A queue's first sample takes up to 5 s. What waits is there for certain; work must not wait for the gauge.
         return QueueReading(ready=answer.ready, unacked=0, consumers=answer.consumers)
     if not seen.has_leader:
-        return _unknown(queue, metrics)
+        return _leaderless(queue, metrics)
     return _reading(metrics, queue, ready=answer.ready, consumers=answer.consumers)
 
 
@@ -79,9 +78,11 @@ def _reading(metrics: BrokerMetrics, queue: str, *, ready: int | None, consumers
     )
 
 
-def _unknown(queue: str, metrics: BrokerMetrics, detail: str = "") -> Unknown:
-    if detail:
-        return Unknown(reason=Blindness.BROKER_UNREACHABLE, message=detail)
+def _away(error: ObservationError) -> Unknown:
+    return Unknown(reason=Blindness.BROKER_UNREACHABLE, message=str(error))
+
+
+def _leaderless(queue: str, metrics: BrokerMetrics) -> Unknown:
     silent = f"; no answer from {', '.join(metrics.silent)}" if metrics.silent else ""
     return Unknown(
         reason=Blindness.QUEUE_WITHOUT_LEADER,

@@ -100,7 +100,7 @@ def _ready(report: PoolReport) -> Condition:
     if state.ready < state.asked:
         message = f"{state.ready} of {state.asked} replicas are ready."
         return _condition("Ready", "False", "ReplicasStarting", message)
-    message = f"All {state.asked} replicas are ready." if state.asked else "No replicas are asked for."
+    message = f"{state.ready} of {state.asked} replicas are ready." if state.asked else "No replicas are asked for."
     return _condition("Ready", "True", "ReplicasReady", message)
 
 
@@ -110,8 +110,10 @@ def _scaling_active(report: PoolReport) -> Condition:
         return _hindered(kind, report)
     mode = report.pool.policy.mode
     if mode is not Mode.AUTO:
-        what = "nothing is computed into writes" if mode is Mode.ADVISORY else "the replicas are left as they are"
-        return _condition(kind, "False", mode.value, f"spec.mode is {mode.value}: {what}. Set it to Auto to scale.")
+        what = "decisions are shown and not written" if mode is Mode.ADVISORY else "the replicas are left as they are"
+        return _condition(
+            kind, "False", mode.value, f"The mode of the pool is {mode.value}: {what}. Set spec.mode to Auto to scale."
+        )
     if report.outcome and report.outcome.error:
         return _condition(kind, "False", "ScalingFailed", f"Replicas could not be written: {report.outcome.error}.")
     if isinstance(report.reading, Unknown):
@@ -127,9 +129,7 @@ def _scaling_limited(report: PoolReport) -> Condition:
         return _condition(kind, "Unknown", decision.reason.value, "It is not known how much work there is.")
     if decision.reason is Reason.AT_MAXIMUM:
         return _condition(kind, "True", Reason.AT_MAXIMUM.value, decision.message)
-    return _condition(
-        kind, "False", "WithinBounds", "minReplicas and maxReplicas leave room for the work that is there."
-    )
+    return _condition(kind, "False", "WithinBounds", "The bounds minReplicas and maxReplicas leave room for the work.")
 
 
 def _metrics_available(reading: Reading) -> Condition:

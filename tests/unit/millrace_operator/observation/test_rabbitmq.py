@@ -76,5 +76,13 @@ def test_without_a_live_answer_the_gauges_do() -> None:
     assert (reading.ready, reading.consumers) == (90, 1)
 
 
+def test_a_zero_of_the_gauge_alone_is_unknown() -> None:
+    """After a restart the gauge of a queue that held messages was seen at 0."""
+    text = LEADER.replace('queue="digits"} 90', 'queue="digits"} 0')
+    reading = combine("digits", BrokerMetrics(queues=parse({"node": text})), ObservationError("AMQP is away"))
+
+    assert reason(reading) == Blindness.BROKER_UNREACHABLE
+
+
 def test_without_both_nothing_is_known() -> None:
     assert reason(combine("digits", ObservationError("a"), ObservationError("b"))) == Blindness.BROKER_UNREACHABLE

@@ -132,7 +132,11 @@ def refusal(kubectl: Kubectl, resource: Resource) -> str:
         ("requestTimeoutSeconds", 0, ["spec.requestTimeoutSeconds", "greater than or equal to 1"]),
         ("requestTimeoutSeconds", 10**5, ["spec.requestTimeoutSeconds", "less than or equal to 3600"]),
         ("activeDeadlineSeconds", 0, ["spec.activeDeadlineSeconds", "greater than or equal to 1"]),
-        ("activeDeadlineSeconds", 30, ["requestTimeoutSeconds (60 where it is not given) must not exceed activeDeadlineSeconds"]),
+        (
+            "activeDeadlineSeconds",
+            30,
+            ["requestTimeoutSeconds (60 where it is not given) must not exceed activeDeadlineSeconds"],
+        ),
         ("ttlSecondsAfterFinished", -1, ["spec.ttlSecondsAfterFinished", "greater than or equal to 0"]),
         ("workerPoolRef.name", "", ["spec.workerPoolRef.name", "at least 1 chars long"]),
         ("batchSize", 5, ["batchSize", "field not declared in schema"]),

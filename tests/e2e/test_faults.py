@@ -86,6 +86,7 @@ def test_a_job_survives_the_death_of_the_operator(platform: Platform) -> None:
 def test_a_worker_killed_in_mid_shard_loses_no_record_and_counts_none_twice(platform: Platform) -> None:
     # Two tasks for the two slots of one pod, on an empty pool: whichever pod there is holds the whole job.
     platform.wait_for_pool_at(0)
+    before = platform.redelivered("digits")
     name = submit(platform, slow_job("without-worker", records=20, seconds_each=0.5, records_per_task=10))
     wait_until(
         lambda: records(platform.kubectl.require(KIND, name)).get("inFlight") == 20,
@@ -99,6 +100,7 @@ def test_a_worker_killed_in_mid_shard_loses_no_record_and_counts_none_twice(plat
     found = wait_for_end(platform, name)
 
     assert_complete(platform, found, slow_keys(20))
+    assert platform.redelivered("digits") >= before + 2
 
 
 def test_a_job_waits_for_triton_that_was_killed_and_resumes(platform: Platform) -> None:

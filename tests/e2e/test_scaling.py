@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from installation import Platform
-from prediction_jobs import condition
+from prediction_jobs import KIND, assert_complete, condition, ended, inline, job, submit, wait_for_end
 from sample_run import SampleRun
 from waiters import wait_until
 
@@ -57,6 +57,24 @@ def test_describe_answers_why_this_many_pods_without_logs(platform: Platform, sa
     assert "Last Decision" in described
     assert "Message" in described
     assert "Events:" in described
+
+
+def test_scaling_down_takes_no_task_from_a_busy_worker(platform: Platform) -> None:
+    platform.wait_for_pool_at(0)
+    before = platform.redelivered("digits")
+    seconds = [20.0] + [0.1] * 11
+    source = inline(*({"key": f"task-{number}", "seconds": [each]} for number, each in enumerate(seconds)))
+    batching = {"recordsPerTask": 1}
+    name = submit(platform, job("one-long-task", source, model="slow", to_claim=True, batching=batching))
+    platform.wait_for_pool_at(MAX_REPLICAS)
+
+    # One pod is busy for 20 s; the others are idle after a moment, and idleSeconds is 5.
+    platform.wait_for_pool_at(1)
+    assert not ended(platform.kubectl.require(KIND, name))
+    found = wait_for_end(platform, name)
+
+    assert_complete(platform, found, [f"task-{number}" for number in range(12)])
+    assert before == platform.redelivered("digits")
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ Everything here goes the ways that users have (kubectl, helm, the pods' own tool
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import web
 from claims import LOADER, data_claim_manifests, put_folder
 from commands import PROJECT_ROOT, run
 from helm import Release
@@ -84,6 +86,16 @@ with kombu.Connection(os.environ["MILLRACE_BROKER_URL"]) as broker:
     print(broker.default_channel.queue_declare({queue!r}, passive=True).message_count)
 """)
         )
+
+    def redelivered(self, queue: str) -> int:
+        """Answer how many messages the broker has given out again, because a worker left without an answer."""
+        (service,) = self.component("rabbitmq", kind="statefulset")
+        with self.kubectl.port_forward(f"statefulset/{service['metadata']['name']}", 15692) as url:
+            answer = web.get(f"{url}/metrics/detailed?family=queue_delivery_metrics&vhost=millrace")
+        sample = rf'^rabbitmq_detailed_queue_messages_redelivered_total{{.*queue="{re.escape(queue)}"}} (\d+)'
+        found = re.search(sample, answer.body, re.MULTILINE)
+        assert found, f"RabbitMQ's metrics do not know the queue {queue}"
+        return int(found.group(1))
 
     def publish_raw(self, queue: str, body: bytes) -> None:
         """Put any bytes into a queue, as a foreign program may."""

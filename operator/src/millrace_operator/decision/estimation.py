@@ -29,6 +29,8 @@ class Sample:
     depth: int
     task_seconds: float
     """Integral of unacked over time."""
+    busy_seconds: float
+    """Time in which tasks were seen to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,9 @@ def extend(history: History, reading: Reading, *, now: float) -> History:
     if isinstance(reading, Unknown):
         return history
     if not history.samples or history.last is None or now - history.samples[-1].at > LONGEST_GAP_SECONDS:
-        return History(samples=(Sample(at=now, acked=0, depth=reading.tasks, task_seconds=0.0),), last=reading)
+        return History(
+            samples=(Sample(at=now, acked=0, depth=reading.tasks, task_seconds=0.0, busy_seconds=0.0),), last=reading
+        )
     newest = history.samples[-1]
     elapsed = max(0.0, now - newest.at)
     sample = Sample(
@@ -52,6 +56,7 @@ def extend(history: History, reading: Reading, *, now: float) -> History:
         acked=newest.acked + acked_between(history.last.acked_by_node, reading.acked_by_node),
         depth=reading.tasks,
         task_seconds=newest.task_seconds + (history.last.unacked + reading.unacked) / 2 * elapsed,
+        busy_seconds=newest.busy_seconds + (elapsed if history.last.unacked or reading.unacked else 0.0),
     )
     kept = tuple(older for older in history.samples if older.at >= now - SERVICE_WINDOW_SECONDS)
     return History(samples=(*kept, sample), last=reading)
@@ -85,6 +90,7 @@ def _service_seconds(history: History) -> float | None:
         return None
     oldest, newest = history.samples[0], history.samples[-1]
     completions = newest.acked - oldest.acked
-    if completions < LEAST_COMPLETIONS or newest.at - oldest.at < LEAST_SPAN_SECONDS:
+    # A burst can begin and end between two refreshes of the gauge: what was hardly seen to run has no measured time.
+    if completions < LEAST_COMPLETIONS or newest.busy_seconds - oldest.busy_seconds < LEAST_SPAN_SECONDS:
         return None
     return (newest.task_seconds - oldest.task_seconds) / completions

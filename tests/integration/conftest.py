@@ -75,7 +75,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
 
 
 @pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def redis() -> Iterator[Container]:
     """Redis that keeps its data over a restart."""
     container = Container(
         image="millrace/redis:8",

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from time import time
 
 from containers import Container
 from waiters import wait_until
@@ -100,7 +99,8 @@ def test_a_job_goes_on_when_rabbitmq_was_restarted(platform: Platform, rabbitmq:
     rabbitmq.start()
     job.wait_until_finalized(timeout_seconds=90)
     assert_whole(job)
-    assert time() - worker.alive_file.stat().st_mtime < 5
+    seen = worker.alive_file.stat().st_mtime
+    wait_until(lambda: worker.alive_file.stat().st_mtime > seen, what="a heartbeat after it", timeout_seconds=5)
     worker.wait_until_ready()
 
 
@@ -118,6 +118,9 @@ def test_a_job_goes_on_when_redis_was_restarted(platform: Platform, redis: Conta
 def test_a_worker_that_starts_before_its_servers_gets_to_work_when_they_come(
     platform: Platform, rabbitmq: Container, redis: Container, triton: Container
 ) -> None:
+    # RabbitMQ forgets a quorum queue that it made in the second before it was killed, with all that was confirmed.
+    first = platform.worker()
+    first.stop()
     job = slow_job(platform)
     for server in (triton, redis, rabbitmq):
         server.kill()
@@ -131,7 +134,7 @@ def test_a_worker_that_starts_before_its_servers_gets_to_work_when_they_come(
         assert not worker.ready_file.exists()
     finally:
         rabbitmq.start()
-        wait_until(lambda: worker.ready_file.exists(), what="the worker to connect", timeout_seconds=60)
+        wait_until(worker.ready_file.exists, what="the worker to connect", timeout_seconds=60)
         redis.start()
         triton.start()
     job.wait_until_finalized(timeout_seconds=90)

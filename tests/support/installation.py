@@ -92,10 +92,11 @@ with kombu.Connection(os.environ["MILLRACE_BROKER_URL"]) as broker:
         (service,) = self.component("rabbitmq", kind="statefulset")
         with self.kubectl.port_forward(f"statefulset/{service['metadata']['name']}", 15692) as url:
             answer = web.get(f"{url}/metrics/detailed?family=queue_delivery_metrics&vhost=millrace")
-        sample = rf'^rabbitmq_detailed_queue_messages_redelivered_total{{.*queue="{re.escape(queue)}"}} (\d+)'
-        found = re.search(sample, answer.body, re.MULTILINE)
-        assert found, f"RabbitMQ's metrics do not know the queue {queue}"
-        return int(found.group(1))
+        name = "rabbitmq_detailed_queue_messages_redelivered_total"
+        assert f"# TYPE {name} counter" in answer.body, f"RabbitMQ's metrics have no {name}: {answer.body[:300]}"
+        found = re.search(rf'^{name}{{.*queue="{re.escape(queue)}"}} (\d+)', answer.body, re.MULTILINE)
+        # A queue has no sample before its first delivery.
+        return int(found.group(1)) if found else 0
 
     def publish_raw(self, queue: str, body: bytes) -> None:
         """Put any bytes into a queue, as a foreign program may."""

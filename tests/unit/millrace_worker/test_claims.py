@@ -1,7 +1,6 @@
 """Paths stay inside their claim, and files are whole."""
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ def test_a_claim_that_is_not_mounted_is_named_with_what_to_do(claims: Claims) ->
 
 
 def test_a_file_that_is_not_there_is_named(claims: Claims) -> None:
-    with pytest.raises(InputMissing, match='no file "in/b.jsonl" on claim "digits"'):
+    with pytest.raises(InputMissing, match=r'no file "in/b\.jsonl" on claim "digits"'):
         claims.input_file("digits", "in/b.jsonl")
 
 
@@ -63,7 +62,7 @@ def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path: P
     write_whole(file, ["old"])
     write_whole(file, ["new", "lines"])
     assert file.read_text() == "new\nlines\n"
-    assert os.listdir(file.parent) == ["part.jsonl"]
+    assert [entry.name for entry in file.parent.iterdir()] == ["part.jsonl"]
 
 
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -77,14 +76,14 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_whole(file, lines())  # type: ignore[arg-type]
     assert file.read_text() == "old\n"
-    assert os.listdir(tmp_path) == ["part.jsonl"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["part.jsonl"]
 
 
 def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".part-00000.jsonl.abc.tmp").touch()
     (tmp_path / "part-00000.jsonl").touch()
     remove_leftovers(tmp_path)
-    assert os.listdir(tmp_path) == ["part-00000.jsonl"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["part-00000.jsonl"]
 
 
 def test_a_full_volume_is_said_with_what_to_do() -> None:

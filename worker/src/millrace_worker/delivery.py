@@ -42,7 +42,8 @@ log = get_logger(__name__)
 
 def register_tasks(app: Any, context: Context) -> None:
     """Make the three tasks known to the Celery app."""
-    options = {"bind": True, "max_retries": None, "ignore_result": True}
+    # Not shared: Celery would give these very functions, with this context, to every app of the process.
+    options = {"bind": True, "max_retries": None, "ignore_result": True, "shared": False}
 
     @app.task(name=PLAN, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_plan(self: Any, payload: Any) -> None:

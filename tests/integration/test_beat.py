@@ -1,0 +1,82 @@
+"""Beat: two replicas, one sends what is scheduled, the other takes over."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from waiters import wait_until
+from worker_jobs import Platform
+
+
+class Beat:
+    """One replica of Beat, as a process."""
+
+    def __init__(self, platform: Platform, folder: Path, schedule: Path) -> None:
+        folder.mkdir()
+        self.tick = folder / "tick"
+        self._log = folder / "beat.log"
+        environment = {
+            **os.environ,
+            "MILLRACE_BROKER_URL": platform.broker_url,
+            "MILLRACE_REDIS_URL": platform.redis_url,
+            "MILLRACE_STATE_DIR": str(folder),
+            "MILLRACE_BEAT_SCHEDULE_FILE": str(schedule),
+        }
+        command = [str(Path(sys.executable).parent / "celery"), "-A", "millrace_worker.app", "beat"]
+        command += ["-S", "millrace_worker.schedule:Scheduler", "--pidfile="]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
+
+    @property
+    def log(self) -> str:
+        """What it logged so far."""
+        return self._log.read_text()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it holds the lock."""
+        return "this replica sends what is scheduled" in self.log
+
+
+@pytest.fixture
+def schedule(platform: Platform, tmp_path: Path) -> Path:
+    file = tmp_path / "schedule.json"
+    entry = {"name": "tick", "task": "somebody.elses", "queue": platform.queue, "everySeconds": 1, "kwargs": {"x": 1}}
+    file.write_text(json.dumps([entry]))
+    return file
+
+
+@pytest.fixture
+def beats(platform: Platform, schedule: Path, tmp_path: Path) -> Iterator[list[Beat]]:
+    started: list[Beat] = []
+    try:
+        for i in range(2):
+            started.append(Beat(platform, tmp_path / f"beat-{i}", schedule))
+        yield started
+    finally:
+        for beat in started:
+            beat.process.kill()
+            beat.process.wait(timeout=10)
+
+
+def test_one_replica_sends_and_the_other_takes_over_when_it_is_killed(platform: Platform, beats: list[Beat]) -> None:
+    def explain() -> str:
+        return "\n".join(beat.log[-2000:] for beat in beats)
+
+    wait_until(
+        lambda: any(beat.is_active for beat in beats), what="an active replica", timeout_seconds=30, explain=explain
+    )
+    (active,) = [beat for beat in beats if beat.is_active]
+    (standby,) = [beat for beat in beats if beat is not active]
+    wait_until(lambda: platform.waiting() >= 2, what="two sent tasks", timeout_seconds=20, explain=explain)
+    seen = standby.tick.stat().st_mtime
+    wait_until(lambda: standby.tick.stat().st_mtime > seen, what="a sign of life of the standby", timeout_seconds=10)
+    os.kill(active.process.pid, signal.SIGKILL)
+    wait_until(lambda: standby.is_active, what="the standby to take over", timeout_seconds=45, explain=explain)
+    sent = platform.waiting()
+    wait_until(lambda: platform.waiting() > sent, what="the next task", timeout_seconds=15, explain=explain)

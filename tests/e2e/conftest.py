@@ -1,6 +1,6 @@
 """One installation for all end-to-end tests, and one run of the sample job that several of them look at.
 
-Files run in the order of their names; test_uninstall.py is the last.
+The fresh installation is looked at first, and removed last; between them files run in the order of their names.
 """
 
 import shutil
@@ -18,10 +18,14 @@ HERE: Final = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.e2e)
+    """Mark everything in this folder, and put the beginning and the end of an installation where they belong."""
+    order = {"test_install.py": -1, "test_uninstall.py": 1}
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    for item in ours:
+        item.add_marker(pytest.mark.e2e)
+    places = [place for place, item in enumerate(items) if item.path.is_relative_to(HERE)]
+    for place, item in zip(places, sorted(ours, key=lambda item: order.get(item.path.name, 0)), strict=True):
+        items[place] = item
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,15 +45,26 @@ def _condition_is(resource: Resource, kind: str, status: str) -> bool:
 
 
 def _wait_for_component(platform: Platform, name: str) -> None:
+    def all_ready() -> bool:
+        pods = platform.component(name)
+        leaving = any("deletionTimestamp" in pod["metadata"] for pod in pods)
+        return bool(pods) and not leaving and all(_condition_is(pod, "Ready", "True") for pod in pods)
+
     wait_until(
-        lambda: any(
-            _condition_is(pod, "Ready", "True") and "deletionTimestamp" not in pod["metadata"]
-            for pod in platform.component(name)
-        ),
-        what=f"{name} to be ready again",
+        all_ready,
+        what=f"all pods of {name} to be ready again",
         timeout_seconds=120,
+        interval_seconds=0.5,
         explain=platform.describe,
     )
+
+
+@pytest.fixture(autouse=True)
+def whole_again(platform: Platform) -> Iterator[None]:
+    """Wait after each test until every component works again by itself."""
+    yield
+    for component in ("operator", "rabbitmq", "redis", "flower", "beat", "prometheus"):
+        _wait_for_component(platform, component)
 
 
 @contextmanager

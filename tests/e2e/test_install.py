@@ -28,6 +28,17 @@ def test_every_component_runs(platform: Platform, component: str) -> None:
     assert all(_is_ready(pod) for pod in pods)
 
 
+def test_nothing_had_to_be_restarted_to_come_up(platform: Platform) -> None:
+    # All pods start at the same time, so most of them find no RabbitMQ or Redis at first, and wait.
+    restarts = {
+        f"{pod['metadata']['name']}/{status['name']}": status["restartCount"]
+        for pod in _release_pods(platform)
+        for status in pod["status"].get("containerStatuses", [])
+    }
+
+    assert {} == {name: count for name, count in restarts.items() if count}
+
+
 def test_the_system_pool_is_ready_and_the_others_have_no_pod(platform: Platform) -> None:
     platform.wait_for_pool_at(0, pool="digits")
 

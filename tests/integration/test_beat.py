@@ -55,8 +55,7 @@ def schedule(platform: Platform, tmp_path: Path) -> Path:
 def beats(platform: Platform, schedule: Path, tmp_path: Path) -> Iterator[list[Beat]]:
     started: list[Beat] = []
     try:
-        for i in range(2):
-            started.append(Beat(platform, tmp_path / f"beat-{i}", schedule))
+        started.extend(Beat(platform, tmp_path / f"beat-{i}", schedule) for i in range(2))
         yield started
     finally:
         for beat in started:

@@ -34,6 +34,7 @@ from millrace_contracts.tasks import (
 )
 from millrace_worker import topology
 from millrace_worker.app import create_app
+from millrace_worker.publishing import Publisher
 from millrace_worker.settings import WorkerSettings
 
 
@@ -73,6 +74,11 @@ class Platform:
             state_dir=self.folder / "client",
         )
         return create_app(settings)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """Makes queues as workers do."""
+        return Publisher(self.app, system_queue=self.queue)
 
     def worker(
         self, *, concurrency: int = 2, is_awaited: bool = True, arguments: Sequence[str] = (), **environment: str

@@ -53,6 +53,7 @@ def schedule(platform: Platform, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def beats(platform: Platform, schedule: Path, tmp_path: Path) -> Iterator[list[Beat]]:
+    platform.publisher.ensure_queue(platform.queue)
     started: list[Beat] = []
     try:
         started.extend(Beat(platform, tmp_path / f"beat-{i}", schedule) for i in range(2))

@@ -29,7 +29,7 @@ def assert_whole(job: Job) -> None:
 
 
 def keep_new_queues(rabbitmq: Container) -> None:
-    """Make RabbitMQ write down which queues it has: it forgets those of the last second when it is killed, with all in them.
+    """Make RabbitMQ write down which queues it has: when killed, it forgets those of the last second with all in them.
 
     Only a kill of all nodes within a second after a pool's very first start can meet this.
     """

@@ -50,6 +50,7 @@ def test_a_binary_file_is_refused_with_what_to_do(tmp_path: Path, content: bytes
     ("line", "problem"),
     [
         (b"{", "the line is not JSON: Expecting property name enclosed in double quotes at column 2"),
+        (b'{"a": [1, 2,\r\n', "the line is not JSON: Expecting value at column 13"),
         (b"[1]", "the line is not a JSON object but a list"),
         (b"null", "the line is not a JSON object but null"),
         (b'{"a": NaN}', "the line is not JSON: NaN is not a number there"),

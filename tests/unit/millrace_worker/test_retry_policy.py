@@ -24,6 +24,7 @@ from millrace_worker.inference.retry_policy import Pace, Verdict, judge, pause_s
             "ModelInfer RPC doesn't support models with decoupled policy",
             Verdict.INCOMPATIBLE,
         ),
+        ("StatusCode.UNIMPLEMENTED", "Received http2 header with status: 404", Verdict.WAIT),
         ("StatusCode.UNKNOWN", "", Verdict.FAILED),
         (None, "the answer cannot be read", Verdict.FAILED),
     ],

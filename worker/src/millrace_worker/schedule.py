@@ -6,14 +6,14 @@ try; the file is what the probe looks at. Without Redis both wait, and are alive
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import redis
 from celery.schedules import crontab, schedule
 from celery.signals import beat_init
 from redbeat.schedulers import LUA_EXTEND_TO_SCRIPT, RedBeatScheduler, acquire_distributed_beat_lock, get_redis
+from redis.exceptions import LockError, RedisError
 
 from millrace_worker.errors import SettingsInvalid
 from millrace_worker.logs import get_logger
@@ -21,17 +21,49 @@ from millrace_worker.settings import WorkerSettings
 
 LOCK_SECONDS: Final = 30
 TICK_SECONDS: Final = 5
+PAUSE_SECONDS: Final = 1.0
 
 log = get_logger(__name__)
 
 
 class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
-    """RedBeat that shows that it ticks, or that it waits for its turn."""
+    """RedBeat that shows that it ticks, or that it waits for its turn, and that outlives a Redis that is away."""
+
+    def setup_schedule(self) -> None:
+        """Write the entries to Redis, as soon as it answers."""
+        while not self._did(super().setup_schedule):
+            self._pause()
 
     def tick(self, *arguments: Any, **keywords: Any) -> Any:
-        """Send what is due."""
+        """Send what is due; whoever lost the lock waits for its turn again."""
         self.show_that_it_lives()
-        return super().tick(*arguments, **keywords)
+        try:
+            return super().tick(*arguments, **keywords)
+        except LockError as error:
+            log.warning("the lock of the schedule is lost; this replica waits for its turn", error=str(error))
+            self.wait_for_turn()
+        except RedisError as error:
+            _warn(error)
+        return PAUSE_SECONDS
+
+    def wait_for_turn(self) -> None:
+        """Wait until this replica holds the lock."""
+        client = get_redis(self.app)
+        lock = client.lock(self.lock_key, timeout=self.lock_timeout)
+        # As RedBeat does: extend to the timeout instead of by it.
+        lock.lua_extend = client.register_script(LUA_EXTEND_TO_SCRIPT)
+        log.info("waiting for the lock of the schedule", lock_seconds=self.lock_timeout)
+        while not self._did(lambda: lock.acquire(blocking=False)):
+            self._pause()
+        self.lock = lock
+        log.info("this replica sends what is scheduled")
+
+    def close(self) -> None:
+        """Release the lock, so that the other replica need not wait until it expires."""
+        try:
+            super().close()
+        except RedisError as error:
+            log.warning("the lock of the schedule could not be released; it expires by itself", error=str(error))
 
     def show_that_it_lives(self) -> None:
         """Touch the file that the probe looks at."""
@@ -39,30 +71,29 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 
+    def _pause(self) -> None:
+        self.show_that_it_lives()
+        threading.Event().wait(PAUSE_SECONDS)
+
+    @staticmethod
+    def _did(step: Callable[[], object]) -> bool:
+        """Take a step on Redis; False when it did not succeed, or Redis is away."""
+        try:
+            return step() is not False
+        except RedisError as error:
+            _warn(error)
+            return False
+
+
+def _warn(error: RedisError) -> None:
+    log.warning("Redis does not answer; nothing is scheduled until it does", error=f"{type(error).__name__}: {error}")
+
 
 def wait_for_turn(sender: Any = None, **_: Any) -> None:
-    """Wait until this replica holds the lock."""
+    """Hold the start of Beat until it is this replica's turn."""
     scheduler = sender.scheduler
-    if not isinstance(scheduler, Scheduler) or not scheduler.lock_key:
-        return
-    client = get_redis(scheduler.app)
-    lock = client.lock(scheduler.lock_key, timeout=scheduler.lock_timeout)
-    # As RedBeat does: extend to the timeout instead of by it.
-    lock.lua_extend = client.register_script(LUA_EXTEND_TO_SCRIPT)
-    log.info("waiting for the lock of the schedule", lock_seconds=scheduler.lock_timeout)
-    while not _acquired(lock):
-        scheduler.show_that_it_lives()
-        threading.Event().wait(1.0)
-    scheduler.lock = lock
-    log.info("this replica sends what is scheduled")
-
-
-def _acquired(lock: Any) -> bool:
-    try:
-        return bool(lock.acquire(blocking=False))
-    except redis.exceptions.RedisError as error:
-        log.warning("Redis does not answer; the schedule waits", error=f"{type(error).__name__}: {error}")
-        return False
+    if isinstance(scheduler, Scheduler) and scheduler.lock_key:
+        scheduler.wait_for_turn()
 
 
 beat_init.disconnect(acquire_distributed_beat_lock)

@@ -94,6 +94,9 @@ def _array(value: Any, spec: TensorSpec) -> Array:
     """Make an array of the model's datatype; only the shape is still unchecked."""
     try:
         array = np.asarray(value, dtype=object if spec.datatype == "BYTES" else None)
+        if array.dtype.kind == "f" and spec.datatype not in _FLOATS:
+            # numpy rounds a mixture of small integers and those beyond 63 bits to floats.
+            array = np.asarray(value, dtype=object)
     except (ValueError, OverflowError) as error:
         raise RecordInvalid(f'the lists of "{spec.name}" have different lengths; a tensor needs equal ones') from error
     kinds = set(map(type, _leaves(value, depth=array.ndim)))
@@ -128,8 +131,7 @@ def _narrowed(array: Array, spec: TensorSpec) -> Array:
         return narrow
     if spec.datatype != "BOOL":
         bounds = np.iinfo(target)  # type: ignore[type-var] # only integer types are left
-        # Integers beyond 64 bits come as objects, and mixtures of very large and negative ones as floats.
-        if array.dtype.kind not in "iu" or int(array.min()) < bounds.min or int(array.max()) > bounds.max:
+        if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
             raise RecordInvalid(
                 f'"{spec.name}" is {spec.datatype} and holds an integer outside {bounds.min} to {bounds.max}'
             )

@@ -48,6 +48,9 @@ def judge(status: str | None, message: str) -> Verdict:
     if name == "UNAVAILABLE" and "unknown model" in message.lower():
         # Triton says so of a model without a loaded version.
         return Verdict.MISSING
+    if name == "UNIMPLEMENTED" and "http2 header" in message.lower():
+        # gRPC's word for a 404 of something in between: a proxy, a mesh or a Service that has no route to Triton yet.
+        return Verdict.WAIT
     return _VERDICTS.get(name, Verdict.FAILED)
 
 

@@ -74,7 +74,9 @@ def read(file: Path, extent: Extent) -> Iterator[Line]:
 def parse(text: bytes) -> dict[str, Any]:
     """Parse a line, or raise ValueError with what is wrong with it."""
     try:
-        value = json.loads(text.removeprefix(_BYTE_ORDER_MARK), parse_constant=_refuse_constant)
+        # With its line end, a line that is cut off would be reported at column 1 of the next one.
+        line = text.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+        value = json.loads(line, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"the line is not JSON: {error.msg} at column {error.colno}") from error
     except UnicodeDecodeError as error:

@@ -43,8 +43,13 @@ def plan(task: PlanTask, context: Context) -> None:
 def _all_shards(task: PlanTask, claims: Claims) -> list[Shard]:
     shards = list(islice(cut(task, claims), MAX_SHARDS + 1))
     if not shards:
+        where = (
+            "the input"
+            if isinstance(task.input, InlineInput)
+            else f'"{task.input.path}" on claim "{task.input.claim_name}"'
+        )
         raise InputHasNoRecords(
-            "the input has no record: it is empty or has blank lines only; put one JSON object a line"
+            f"{where} has no record: it is empty or has blank lines only; put one JSON object a line"
         )
     if len(shards) > MAX_SHARDS:
         size = task.spec.batching.records_per_task

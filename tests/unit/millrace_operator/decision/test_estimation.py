@@ -29,7 +29,7 @@ def test_a_steady_queue_shows_its_rates() -> None:
 
 
 def test_a_burst_that_ends_between_two_refreshes_of_the_gauge_tells_no_service_time() -> None:
-    """54 tasks are done within 2 s; the unacked gauge, 5 s old, never shows one of them. That is no service time of 0."""
+    """54 tasks are done within 2 s; the gauge, 5 s old, never shows one of them. That is no service time of 0."""
     history = extend(History(), reading(ready=54), now=0)
     for second in range(1, 61):
         history = extend(history, reading(acked=min(54, 27 * second)), now=second)

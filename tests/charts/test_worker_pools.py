@@ -170,7 +170,8 @@ def test_every_pool_has_its_queue_and_dead_letter_queue_from_the_start() -> None
     assert {"x-queue-type": "quorum"} == definitions["queues"][0]["arguments"]
     dead = {(b["source"], b["routing_key"], b["destination"]) for b in definitions["bindings"]}
     assert ("millrace", "images", "images") in dead
-    assert ("millrace.dead", "images", "images.dead") in dead
+    # A retried task has digits in front of its key; "#." takes it too.
+    assert ("millrace.dead", "#.images", "images.dead") in dead
 
 
 def test_new_pool_does_not_restart_the_broker() -> None:

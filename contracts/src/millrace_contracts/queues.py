@@ -12,7 +12,11 @@ EXCHANGE: Final = "millrace"
 """Durable topic exchange; a task goes to the queue whose name is the routing key."""
 
 DEAD_LETTER_EXCHANGE: Final = "millrace.dead"
-"""Durable topic exchange; messages keep the routing key of the queue that gave them up."""
+"""Durable topic exchange; messages keep their routing key, which ends in the name of the queue that gave them up.
+
+Dead-letter queues are bound by "#.<queue>": a retried task comes back from Celery's delayed queues with 28 digits in
+front of its key.
+"""
 
 SYSTEM_QUEUE: Final = "system"
 """The queue of the always-on pool that plans and finalizes jobs."""

@@ -53,7 +53,9 @@ at-least-once: a task that is given up stays in its queue until the dead-letter 
 {{- end -}}
 {{- $binding := dict "vhost" $vhost "destination_type" "queue" "routing_key" .queue "arguments" dict -}}
 {{- $bindings = append $bindings (merge (dict "source" "millrace" "destination" .queue) $binding) -}}
-{{- $bindings = append $bindings (merge (dict "source" "millrace.dead" "destination" $dead) $binding) -}}
+{{- /* "#.": a task that was retried comes back from Celery's delayed queues with 28 digits in front of its key. */ -}}
+{{- $deadBinding := dict "source" "millrace.dead" "destination" $dead "routing_key" (printf "#.%s" .queue) -}}
+{{- $bindings = append $bindings (merge $deadBinding $binding) -}}
 {{- end -}}
 {{- $topology := dict "exchanges" $exchanges "queues" $queues "bindings" $bindings "policies" (include "millrace.rabbitmqPolicies" . | fromJsonArray) -}}
 {{- merge (include "millrace.rabbitmqAccess" . | fromJson) $topology | toPrettyJson -}}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from containers import Container
 from waiters import wait_until
 from worker_jobs import Platform
 
@@ -80,3 +81,40 @@ def test_one_replica_sends_and_the_other_takes_over_when_it_is_killed(platform: 
     wait_until(lambda: standby.is_active, what="the standby to take over", timeout_seconds=45, explain=explain)
     sent = platform.waiting()
     wait_until(lambda: platform.waiting() > sent, what="the next task", timeout_seconds=15, explain=explain)
+
+
+def test_beat_that_starts_without_redis_waits_for_it(
+    platform: Platform, redis: Container, schedule: Path, tmp_path: Path
+) -> None:
+    redis.stop()
+    beat = Beat(platform, tmp_path / "early", schedule)
+    try:
+        wait_until(beat.tick.exists, what="a sign of life without Redis", timeout_seconds=30, explain=lambda: beat.log)
+    finally:
+        redis.start()
+    try:
+        wait_until(lambda: beat.is_active, what="its turn", timeout_seconds=40, explain=lambda: beat.log)
+    finally:
+        beat.process.kill()
+        beat.process.wait(timeout=10)
+
+
+def test_beat_goes_on_after_redis_was_away(platform: Platform, redis: Container, beats: list[Beat]) -> None:
+    def explain() -> str:
+        return "\n".join(beat.log[-2000:] for beat in beats)
+
+    wait_until(lambda: platform.waiting() > 0, what="a sent task", timeout_seconds=40, explain=explain)
+    redis.stop()
+    try:
+        wait_until(
+            lambda: any("Redis does not answer" in beat.log for beat in beats),
+            what="a word about Redis",
+            timeout_seconds=30,
+            explain=explain,
+        )
+    finally:
+        redis.start()
+    sent = platform.waiting()
+    wait_until(lambda: platform.waiting() > sent, what="the next task", timeout_seconds=60, explain=explain)
+
+    assert [None, None] == [beat.process.poll() for beat in beats]

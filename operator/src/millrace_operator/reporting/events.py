@@ -61,6 +61,6 @@ def _tell_sight(report: PoolReport, *, told: Told, blind_passes: int, news: list
         news.append(Announcement(type="Warning", reason="MetricsUnavailable", message=message))
         return True
     if told.is_blind:
-        message = f"Queue {report.pool.queue!r} can be read again."
+        message = f"Queue {report.pool.queue!r} can be read now."
         news.append(Announcement(type="Normal", reason="MetricsAvailable", message=message))
     return False

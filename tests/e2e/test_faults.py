@@ -181,6 +181,17 @@ def test_without_redis_a_job_says_so_and_then_goes_on_with_exact_counts(platform
     assert_complete(platform, found, slow_keys(80))
 
 
+def test_an_operator_that_starts_without_redis_says_so_and_submits_when_it_is_back(platform: Platform) -> None:
+    with _stopped(platform, "redis"):
+        (operator,) = platform.component("operator")
+        platform.kubectl.delete("pod", operator["metadata"]["name"])
+        name = submit(platform, job("before-redis", inline({"key": "a", "seconds": [0]}), model="slow"))
+        wait_until_it_says(platform, name, "ledger", "unreachable")
+    found = wait_for_end(platform, name, timeout_seconds=180)
+
+    assert ("True", "AllRecordsSucceeded") == outcome(found), why_not_running(found)
+
+
 @pytest.fixture
 def late_triton(platform: Platform) -> Iterator[None]:
     """Remove the Triton that the test brings up."""

@@ -44,7 +44,7 @@ def test_the_system_pool_is_ready_and_the_others_have_no_pod(platform: Platform)
 
     pools = {pool["metadata"]["name"]: pool["status"] for pool in platform.kubectl.list("workerpools.millrace.dev")}
 
-    assert {"digits", "remote", "system"} == set(pools)
+    assert {"digits", "remote", "shared", "system"} == set(pools)
     assert "1/1" == pools["system"]["readiness"]
     assert "0/0" == pools["digits"]["readiness"]
 

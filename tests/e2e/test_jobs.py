@@ -115,3 +115,13 @@ def test_an_inline_job_leaves_its_results_in_redis(platform: Platform) -> None:
     assert {"inline-0", "inline-1", "inline-2"} == set(results)
     assert all(0 <= sum(result["outputs"]["probabilities"]) <= 1.001 for result in results.values())
     assert 0 < platform.redis("TTL", f"millrace:{{{found['metadata']['uid']}}}:results") <= 3600
+
+
+def test_a_pool_may_share_one_triton_behind_a_service(platform: Platform) -> None:
+    source = inline(*({"key": f"record-{number}", "seconds": [0]} for number in range(4)))
+    name = submit(platform, job("on-shared-triton", source, model="slow", pool="shared"))
+    found = wait_for_end(platform, name)
+
+    assert ("True", "AllRecordsSucceeded") == outcome(found), why_not_running(found)
+    assert 4 == records(found)["succeeded"]
+    assert [] == [pod for pod in platform.pods("shared") if "initContainers" in pod["spec"]]

@@ -159,12 +159,15 @@ def _wait_for_unknown_queue(platform: Platform) -> Resource:
     return wait_until(look, what="the pool to say that its queue cannot be read", timeout_seconds=30)
 
 
-def test_an_operator_that_starts_without_rabbitmq_says_so_and_submits_when_it_is_back(platform: Platform) -> None:
-    with _stopped(platform, "rabbitmq"):
+@pytest.mark.parametrize(("server", "word"), [("rabbitmq", "broker"), ("redis", "ledger")])
+def test_an_operator_that_starts_without_a_server_says_so_and_submits_when_it_is_back(
+    platform: Platform, server: str, word: str
+) -> None:
+    with _stopped(platform, server):
         (operator,) = platform.component("operator")
         platform.kubectl.delete("pod", operator["metadata"]["name"])
-        name = submit(platform, job("before-rabbitmq", inline({"key": "a", "seconds": [0]}), model="slow"))
-        wait_until_it_says(platform, name, "broker", "unreachable")
+        name = submit(platform, job(f"before-{server}", inline({"key": "a", "seconds": [0]}), model="slow"))
+        wait_until_it_says(platform, name, word, "unreachable")
     found = wait_for_end(platform, name, timeout_seconds=180)
 
     assert ("True", "AllRecordsSucceeded") == outcome(found), why_not_running(found)
@@ -179,17 +182,6 @@ def test_without_redis_a_job_says_so_and_then_goes_on_with_exact_counts(platform
     found = wait_for_end(platform, name, timeout_seconds=180)
 
     assert_complete(platform, found, slow_keys(80))
-
-
-def test_an_operator_that_starts_without_redis_says_so_and_submits_when_it_is_back(platform: Platform) -> None:
-    with _stopped(platform, "redis"):
-        (operator,) = platform.component("operator")
-        platform.kubectl.delete("pod", operator["metadata"]["name"])
-        name = submit(platform, job("before-redis", inline({"key": "a", "seconds": [0]}), model="slow"))
-        wait_until_it_says(platform, name, "ledger", "unreachable")
-    found = wait_for_end(platform, name, timeout_seconds=180)
-
-    assert ("True", "AllRecordsSucceeded") == outcome(found), why_not_running(found)
 
 
 @pytest.fixture

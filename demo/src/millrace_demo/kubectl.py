@@ -34,7 +34,7 @@ class Kubectl:
         words = f"kubectl {' '.join(arguments)}"
         try:
             # The arguments are ours, and no shell reads them.
-            ended = subprocess.run(command, capture_output=True, check=True, timeout=limit_seconds)  # noqa: S603
+            ended = subprocess.run(command, capture_output=True, check=True, timeout=limit_seconds)  # noqa: S603 - kubectl
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip()
             raise KubectlError(f"`{words}` failed: {said}") from error

@@ -71,7 +71,7 @@ class Watching:
             if self._stopping.is_set():
                 return
             # Why a watch ended is not told: it is opened again, and the caller's time limit says when to give up.
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603 - kubectl
             self._processes[resource] = process
         with process:
             for event in watch_events(process.stdout or ()):

@@ -51,7 +51,7 @@ def test_retry_gives_up_with_reject_where_the_copy_cannot_be_published() -> None
 
 def test_redbeats_own_wait_for_the_lock_is_replaced() -> None:
     receivers = [receiver for _, receiver in beat_init.receivers]
-    live = [receiver() if hasattr(receiver, "__call__") else receiver for receiver in receivers]  # noqa: B004
+    live = [receiver() if hasattr(receiver, "__call__") else receiver for receiver in receivers]  # noqa: B004 - weakrefs
     assert schedule.wait_for_turn in live
     assert schedulers.acquire_distributed_beat_lock not in live
 

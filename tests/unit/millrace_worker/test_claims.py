@@ -74,7 +74,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError):
-        write_whole(file, lines())  # type: ignore[arg-type]
+        write_whole(file, lines())  # type: ignore[arg-type] # it fails half-way
     assert file.read_text() == "old\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["part.jsonl"]
 

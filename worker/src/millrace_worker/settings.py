@@ -26,7 +26,7 @@ class WorkerSettings(BaseSettings):
     task_soft_time_limit_seconds: int = Field(default=840, ge=5, description="A task that takes longer gives up.")
     beat_schedule_file: Path | None = Field(default=None, description="JSON list of what Beat sends, and when.")
     # /tmp is a pod's own.
-    state_dir: Path = Field(default=Path("/tmp/millrace"), description="Files that probes look at.")  # noqa: S108
+    state_dir: Path = Field(default=Path("/tmp/millrace"), description="Files that probes look at.")  # noqa: S108 - in a pod
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 

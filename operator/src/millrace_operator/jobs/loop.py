@@ -57,13 +57,13 @@ class JobLoopContext(Protocol):
     @property
     def settings(self) -> JobLoopSettings: ...  # noqa: D102 - as named
     @property
-    def redis(self) -> Redis: ...  # noqa: D102
+    def redis(self) -> Redis: ...  # noqa: D102 - as named
     @property
-    def publisher(self) -> PlanPublisher: ...  # noqa: D102
+    def publisher(self) -> PlanPublisher: ...  # noqa: D102 - as named
     @property
-    def kubernetes(self) -> KubernetesApi: ...  # noqa: D102
+    def kubernetes(self) -> KubernetesApi: ...  # noqa: D102 - as named
     @property
-    def clock(self) -> Clock: ...  # noqa: D102
+    def clock(self) -> Clock: ...  # noqa: D102 - as named
     @property
     def is_synced(self) -> bool:
         """Whether every object was listed once; before that, a pool that is not seen may exist."""

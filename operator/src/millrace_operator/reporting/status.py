@@ -154,7 +154,7 @@ def _condition(kind: str, status: ConditionStatus, reason: str, message: str) ->
 
 
 def _decimal(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
+    return None if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004 - three digits
 
 
 def _capital(text: str) -> str:

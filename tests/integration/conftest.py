@@ -108,18 +108,6 @@ def triton() -> Iterator[Container]:
         container.remove()
 
 
-def wait_until_serving(triton: Container) -> None:
-    """Wait until all models are loaded."""
-
-    def is_ready() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{triton.ports[8000]}/v2/health/ready", timeout=2).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(is_ready, what="Triton to load its models", timeout_seconds=60, explain=triton.last_lines)
-
-
 def new_platform(servers: tuple[Container, Container, Container], folder: Path) -> Platform:
     """Name a pool of its own on the servers that all tests share."""
     rabbitmq, redis, triton = servers

@@ -1,7 +1,6 @@
 """What was seen of a queue, or that it could not be seen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -9,13 +8,18 @@ from enum import StrEnum
 class QueueReading:
     """What the broker said of one queue at one moment. A zero here is a measurement."""
 
+    read_at: float
+    """When it was read, in seconds since the epoch."""
     ready: int
     """Messages that wait; live."""
     unacked: int
-    """Messages that workers hold; up to 5 s old, as RabbitMQ refreshes the gauges of quorum queues."""
-    consumers: int
-    acked_by_node: Mapping[str, int] = field(default_factory=dict)
-    """Acks so far, for each broker node that was read. A node that restarts begins at 0."""
+    """Messages that workers hold; live: the broker's gauge, carried on by the deliveries and acks since."""
+    consumers: int | None = None
+    """None where the source cannot tell."""
+    arrivals_total: int | None = None
+    """Tasks that arrived since the operator began to read this queue; never falls. None where the source cannot tell."""
+    completions_total: int | None = None
+    """Tasks that ended since then; never falls. None where the source cannot tell."""
     dead_letters: int | None = None
     """Messages in the dead-letter queue; None when there is none or it cannot be read."""
 
@@ -29,9 +33,12 @@ class Blindness(StrEnum):
     """Why a queue cannot be read."""
 
     BROKER_UNREACHABLE = "BrokerUnreachable"
+    BROKER_NOT_CONFIGURED = "BrokerNotConfigured"
     QUEUE_NOT_FOUND = "QueueNotFound"
     QUEUE_WITHOUT_LEADER = "QueueWithoutLeader"
+    QUERY_FAILED = "QueryFailed"
     NOT_YET_READ = "NotYetRead"
+    STALE = "Stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,9 @@ QUEUE_OLDEST_SECONDS: Final = Metric(
 )
 QUEUE_CONSUMERS: Final = Metric("millrace_queue_consumers", "Consumers of the pool's queue.", POOL)
 DEAD_LETTERS: Final = Metric("millrace_queue_dead_letters", "Messages in the pool's dead-letter queue.", POOL)
-ARRIVAL_RATE: Final = Metric("millrace_pool_arrivals_per_second", "Tasks that arrive; a single burst does not raise it.", POOL)
+ARRIVAL_RATE: Final = Metric(
+    "millrace_pool_arrivals_per_second", "Tasks that arrive; a single burst does not raise it.", POOL
+)
 SERVICE_SECONDS: Final = Metric(
     "millrace_pool_service_seconds", "Mean time of a task by Little's law; absent until measured.", POOL
 )
@@ -68,9 +70,13 @@ VICTIMS: Final = Metric(
     "Pods that a scale-down removed: idle, starting, busy, or another than the chosen.",
     (*POOL, "state"),
 )
-DRAINS: Final = Metric("millrace_pool_drains_total", "Drains that ended: removed, rearmed or timed-out.", (*POOL, "outcome"))
+DRAINS: Final = Metric(
+    "millrace_pool_drains_total", "Drains that ended: removed, rearmed or timed-out.", (*POOL, "outcome")
+)
 BUDGET_CAPACITY: Final = Metric("millrace_budget_capacity_units", "spec.capacity.", ("namespace", "budget"))
-BUDGET_USED: Final = Metric("millrace_budget_used_units", "What the pods of all its pools hold.", ("namespace", "budget"))
+BUDGET_USED: Final = Metric(
+    "millrace_budget_used_units", "What the pods of all its pools hold.", ("namespace", "budget")
+)
 BUDGET_WANTED: Final = Metric("millrace_budget_wanted_units", "What its pools would use.", ("namespace", "budget"))
 METRICS_AVAILABLE: Final = Metric("millrace_pool_metrics_available", "1 if the queue could be read, else 0.", POOL)
 DECISIONS: Final = Metric("millrace_pool_decisions_total", "Decisions by reason.", (*POOL, "reason"))
@@ -82,3 +88,10 @@ OBSERVATION_FAILURES: Final = Metric(
 )
 JOBS: Final = Metric("millrace_jobs", "PredictionJobs by state.", ("namespace", "state"))
 RECORDS: Final = Metric("millrace_job_records_total", "Records by outcome.", ("namespace", "model", "outcome"))
+RECORD_FAILURES: Final = Metric(
+    "millrace_job_record_failures_total", "Records that failed, by code.", ("namespace", "model", "code")
+)
+BEAT_TICKING: Final = Metric(
+    "millrace_beat_ticking",
+    "1 while a Celery Beat holds RedBeat's lock, which lapses 30 s after its last tick; absent where Redis is away.",
+)

@@ -4,6 +4,7 @@ The official client blocks, so each call runs in a thread, with a time limit.
 """
 
 import asyncio
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -18,10 +19,15 @@ from millrace_operator.api.timestamps import to_rfc3339
 from millrace_operator.errors import KubernetesError, ObjectNotFound
 
 Body = dict[str, Any]
+Keep = Callable[[Body], Body | None]
+"""Makes a large object small, or drops it."""
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 COMPONENT: Final = "millrace-operator"
 _REMEMBERED_EVENTS: Final = 512
 _NOT_FOUND: Final = 404
+_UNPROCESSABLE: Final = 422
+_PAGE: Final = 250
 _MESSAGE_LIMIT: Final = 1024
 """Longest message that the API accepts in an Event."""
 
@@ -56,16 +62,19 @@ class KubernetesApi:
             )
         return list(answer["items"])
 
-    async def list_deployments(self, *, namespace: str | None) -> list[Body]:
-        """List Deployments of a namespace, or of the cluster."""
+    async def list_deployments(self, *, namespace: str | None, keep: Keep) -> list[Body]:
+        """List Deployments of a namespace, or of the cluster; `keep` says what is kept of each."""
         call = (
             self._apps.list_deployment_for_all_namespaces
             if namespace is None
             else self._apps.list_namespaced_deployment
         )
-        where: dict[str, str] = {} if namespace is None else {"namespace": namespace}
-        answer = await self._call("list deployments", call, **where)
-        return list(client.ApiClient().sanitize_for_serialization(answer)["items"])
+        return await self._list_in_pages("list deployments", call, namespace=namespace, keep=keep)
+
+    async def list_pods(self, *, namespace: str | None, keep: Keep) -> list[Body]:
+        """List pods of a namespace, or of the cluster; `keep` says what is kept of each."""
+        call = self._core.list_pod_for_all_namespaces if namespace is None else self._core.list_namespaced_pod
+        return await self._list_in_pages("list pods", call, namespace=namespace, keep=keep)
 
     async def get_object(self, plural: str, *, namespace: str, name: str) -> Body:
         """Read a custom resource from the API itself."""
@@ -89,6 +98,33 @@ class KubernetesApi:
             body={"status": dict(status)},
             _content_type=MERGE_PATCH,
         )
+        return body
+
+    async def replace_status(
+        self, plural: str, *, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> Body:
+        """Replace the status of exactly the object with this uid; another one of that name raises ObjectNotFound."""
+        what = f"write the status of {plural} {namespace}/{name}"
+        try:
+            body: Body = await self._call(
+                what,
+                self._custom.patch_namespaced_custom_object_status,
+                group=GROUP,
+                version=VERSION,
+                plural=plural,
+                namespace=namespace,
+                name=name,
+                # A merge patch ignores a uid; a test that fails refuses the whole patch.
+                body=[
+                    {"op": "test", "path": "/metadata/uid", "value": uid},
+                    {"op": "add", "path": "/status", "value": dict(status)},
+                ],
+                _content_type=JSON_PATCH,
+            )
+        except KubernetesError as error:
+            if error.status == _UNPROCESSABLE and "test" in str(error):
+                raise ObjectNotFound(f"{what}: another object has that name now", status=_NOT_FOUND) from error
+            raise
         return body
 
     async def delete_object(self, plural: str, *, namespace: str, name: str, uid: str) -> None:
@@ -146,6 +182,22 @@ class KubernetesApi:
             _content_type=MERGE_PATCH,
         )
         self._events[key] = (name, count + 1)
+
+    async def _list_in_pages(
+        self, what: str, call: Callable[..., Any], *, namespace: str | None, keep: Keep
+    ) -> list[Body]:
+        """Read raw pages: the client's own types cost milliseconds an object and are thrown away at once."""
+        where: dict[str, str] = {} if namespace is None else {"namespace": namespace}
+        kept: list[Body] = []
+        position = ""
+        while True:
+            page = {"limit": _PAGE, "_continue": position} if position else {"limit": _PAGE}
+            answer = await self._call(what, call, _preload_content=False, **where, **page)
+            listed = json.loads(answer.data)
+            kept.extend(body for body in map(keep, listed.get("items") or ()) if body is not None)
+            position = (listed.get("metadata") or {}).get("continue", "")
+            if not position:
+                return kept
 
     async def _call(self, what: str, function: Callable[..., Any], **arguments: Any) -> Any:
         try:

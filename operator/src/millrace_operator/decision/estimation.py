@@ -1,96 +1,67 @@
-"""How fast tasks arrive and how long they take, from the broker's counters alone.
+"""How fast tasks arrive and how long they take, from the broker's totals alone."""
 
-Arrivals are what was acked plus what the depth grew by: RabbitMQ's publish counter misses delayed tasks. Mean service
-time is Little's law: task-seconds in workers, divided by completions. Both stay None until there is enough to tell.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
 from typing import Final
 
-from millrace_operator.model.estimates import Estimates
-from millrace_operator.model.reading import QueueReading, Reading, Unknown
+from millrace_operator.decision.history import History, Mark, mark_before
 
-ARRIVAL_WINDOW_SECONDS: Final = 60.0
-SERVICE_WINDOW_SECONDS: Final = 300.0
-"""Windows of 60 s scatter by a quarter, those of some minutes by a tenth."""
+WINDOWS_SECONDS: Final = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+CONFIDENCE: Final = 2.0
+"""Standard deviations by which a shorter window must differ before it overrules a longer one."""
 LEAST_SPAN_SECONDS: Final = 10.0
-"""The unacked gauge is up to 5 s old, so shorter spans would measure its refreshing."""
+ENOUGH_COMPLETIONS: Final = 50
 LEAST_COMPLETIONS: Final = 5
-LONGEST_GAP_SECONDS: Final = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """Running totals at one moment."""
+def arrival_rate(history: History, *, service_seconds: float | None) -> tuple[float, float] | None:
+    """Estimate (rate, upper bound) in tasks per second; None without a history.
 
-    at: float
-    acked: int
-    depth: int
-    task_seconds: float
-    """Integral of unacked over time."""
-    busy_seconds: float
-    """Time in which tasks were seen to run."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """The samples of the last minutes and the reading that the next one is compared with."""
-
-    samples: tuple[Sample, ...] = ()
-    last: QueueReading | None = None
-
-
-def extend(history: History, reading: Reading, *, now: float) -> History:
-    """Add a reading; after a gap in which nothing could be read, begin anew."""
-    if isinstance(reading, Unknown):
-        return history
-    if not history.samples or history.last is None or now - history.samples[-1].at > LONGEST_GAP_SECONDS:
-        return History(
-            samples=(Sample(at=now, acked=0, depth=reading.tasks, task_seconds=0.0, busy_seconds=0.0),), last=reading
-        )
-    newest = history.samples[-1]
-    elapsed = max(0.0, now - newest.at)
-    sample = Sample(
-        at=now,
-        acked=newest.acked + acked_between(history.last.acked_by_node, reading.acked_by_node),
-        depth=reading.tasks,
-        task_seconds=newest.task_seconds + (history.last.unacked + reading.unacked) / 2 * elapsed,
-        busy_seconds=newest.busy_seconds + (elapsed if history.last.unacked or reading.unacked else 0.0),
-    )
-    kept = tuple(older for older in history.samples if older.at >= now - SERVICE_WINDOW_SECONDS)
-    return History(samples=(*kept, sample), last=reading)
-
-
-def estimate(history: History) -> Estimates:
-    """Estimate both rates from the samples."""
-    return Estimates(arrivals_per_second=_arrivals_per_second(history), service_seconds=_service_seconds(history))
-
-
-def acked_between(before: Mapping[str, int], after: Mapping[str, int]) -> int:
-    """Count the acks between two readings, over the nodes that both have; a counter that fell began anew at 0."""
-    both = before.keys() & after.keys()
-    return sum(after[node] - before[node] if after[node] >= before[node] else after[node] for node in both)
-
-
-def _arrivals_per_second(history: History) -> float | None:
-    if not history.samples:
+    The longest window is the most exact as long as nothing changed. So it is narrowed by the confidence interval of each
+    shorter one in turn: what the last seconds contradict does not hold any more. A single burst is over after the
+    shortest window. Bounds are those of a Poisson count k, k + 1/2 +- z sqrt(k + 1/2), which is close to the Gamma
+    quantile. Windows shorter than a task say little about pods that are needed for as long as it runs.
+    """
+    if not history.marks or history.span_seconds <= 0:
         return None
-    newest = history.samples[-1]
-    oldest = next(sample for sample in history.samples if sample.at >= newest.at - ARRIVAL_WINDOW_SECONDS)
-    span = newest.at - oldest.at
-    if span < LEAST_SPAN_SECONDS:
-        return None
-    # Below zero only by the age of the gauge, or when messages were purged or dead-lettered.
-    return max(0.0, (newest.acked - oldest.acked + newest.depth - oldest.depth) / span)
+    newest = history.marks[-1]
+    rate, upper = math.inf, math.inf
+    for window in reversed(WINDOWS_SECONDS):
+        if window > max(2 * history.span_seconds, WINDOWS_SECONDS[0]):
+            continue
+        seconds = min(window, history.span_seconds)
+        count = newest.arrived - mark_before(history, newest.at - seconds).arrived
+        seconds = max(seconds, LEAST_SPAN_SECONDS)
+        spread = CONFIDENCE * math.sqrt(count + 0.5)
+        low, high = max(0.0, count - spread) / seconds, (count + 0.5 + spread) / seconds
+        rate = min(max(rate if rate < math.inf else count / seconds, low), high)
+        upper = max(rate, min(upper, high))
+    return rate, upper
 
 
-def _service_seconds(history: History) -> float | None:
-    if not history.samples:
+def service_seconds(history: History) -> float | None:
+    """Estimate the mean time of a task in a slot; None before enough tasks ended.
+
+    Little's law, L = lambda W: slot-seconds divided by completions. At the edges of the window the ages of the tasks that
+    run are put right, taking tasks to end in the order in which they began; without it, the first completions of a burst
+    would be charged with the time of all that still run.
+    """
+    if not history.marks:
         return None
-    oldest, newest = history.samples[0], history.samples[-1]
-    completions = newest.acked - oldest.acked
-    # A burst can begin and end between two refreshes of the gauge: what was hardly seen to run has no measured time.
-    if completions < LEAST_COMPLETIONS or newest.busy_seconds - oldest.busy_seconds < LEAST_SPAN_SECONDS:
+    newest = history.marks[-1]
+    for window in WINDOWS_SECONDS[2:]:
+        oldest = mark_before(history, newest.at - window)
+        completions = newest.completed - oldest.completed
+        if completions >= ENOUGH_COMPLETIONS:
+            return _mean(oldest, newest)
+    oldest = history.marks[0]
+    completions = newest.completed - oldest.completed
+    # While many run and few have ended, those few are the short ones.
+    if completions < max(LEAST_COMPLETIONS, history.running / 2):
         return None
-    return (newest.task_seconds - oldest.task_seconds) / completions
+    return _mean(oldest, newest)
+
+
+def _mean(oldest: Mark, newest: Mark) -> float | None:
+    seconds = newest.slot_seconds - oldest.slot_seconds + oldest.ages - newest.ages
+    mean = seconds / (newest.completed - oldest.completed)
+    return mean if mean > 0 else None

@@ -1,8 +1,10 @@
 """The sentence that goes with a decision: the numbers behind it, for whoever asks "why this many pods?"."""
 
-from millrace_operator.api.worker_pool import PoolPolicy
-from millrace_operator.model.decision import Reason
-from millrace_operator.model.reading import QueueReading, Unknown
+from millrace_operator.api.worker_pool import Objective
+from millrace_operator.decision.demand import Work
+from millrace_operator.model.estimates import Estimates
+
+_TENTHS_BELOW = 10
 
 
 def count(number: int, noun: str) -> str:
@@ -10,47 +12,44 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def sentence_for_reading(
-    *, reason: Reason, policy: PoolPolicy, reading: QueueReading, was: int, demand: int, needed: int, replicas: int
-) -> str:
-    """Say why a readable queue leads to this many replicas."""
-    work = _work(reading, policy.concurrency)
-    idle = f"{policy.idle_seconds:g} s"
-    match reason:
-        case Reason.AT_MAXIMUM if demand > policy.max_replicas:
-            why = f"{work}; {demand:,} would have work, maxReplicas is {policy.max_replicas:,}"
-        case Reason.AT_MAXIMUM:
-            why = f"{work}; maxReplicas is {policy.max_replicas:,}"
-        case Reason.WAITING_FOR_IDLE:
-            why = f"{work}; {needed:,} would do, and replicas go once fewer have been enough for {idle}"
-        case Reason.IDLE_SCALE_DOWN if not replicas:
-            why = f"no task has waited or run for {idle}"
-        case Reason.IDLE_SCALE_DOWN:
-            why = f"{work}; no more have been needed for {idle}"
-        case Reason.AT_MINIMUM if policy.min_replicas:
-            why = f"{work}; minReplicas is {policy.min_replicas:,}"
-        case _:
-            why = work
-    return f"{count(replicas, 'replica')}: {why}.{_was(replicas, was)}"
+def seconds(value: float) -> str:
+    """Write a time: "0.12 s", "5.1 s", "120 s"."""
+    if value < 1:
+        return f"{value:.2g} s"
+    return f"{value:.1f} s" if value < _TENTHS_BELOW and value != round(value) else f"{value:,.0f} s"
 
 
-def sentence_for_unknown(*, reason: Reason, unknown: Unknown, replicas: int, was: int, failures: int) -> str:
-    """Say what holds while a queue cannot be read."""
-    if reason is Reason.FALLBACK_REPLICAS:
-        why = f"{unknown.message}, {count(failures, 'time')} in a row; spec.fallback holds until it can be read"
-    else:
-        why = f"{unknown.message}; what is unknown scales nothing down, so the pool is held until it can be read"
-    return f"{count(replicas, 'replica')}: {why}.{_was(replicas, was)}"
+def rate(per_second: float) -> str:
+    """Write a rate in the unit that people would use: "2.4/s", "12/min", "3/h"."""
+    if per_second >= 1:
+        return f"{per_second:.2g}/s" if per_second < 100 else f"{per_second:,.0f}/s"  # noqa: PLR2004 - three digits
+    if per_second * 60 >= 1:
+        return f"{per_second * 60:.2g}/min"
+    return f"{per_second * 3600:.2g}/h"
 
 
-def _work(reading: QueueReading, concurrency: int) -> str:
-    if not reading.tasks:
-        return "no task waits or runs"
-    verb = "waits" if reading.ready == 1 else "wait"
-    waiting = f"{count(reading.ready, 'task')} {verb}" if reading.ready else "no task waits"
-    running = f"{reading.unacked:,} {'runs' if reading.unacked == 1 else 'run'}"
-    return f"{waiting} and {running}, {count(concurrency, 'slot')} a pod"
+def work_in_words(work: Work, estimates: Estimates, *, concurrency: int) -> str:
+    """Say what there is to do: "96 tasks of 5.1 s wait, 3 run and 2.4/s arrive"."""
+    arrivals = estimates.arrivals_per_second
+    arriving = f" and {rate(arrivals)} arrive" if arrivals else ""
+    if not work.waiting and not work.running:
+        return f"no task waits or runs{arriving}"
+    length = "" if estimates.service_seconds is None else f" of {seconds(estimates.service_seconds)}"
+    waiting = f"{count(work.waiting, 'task')}{length} {'waits' if work.waiting == 1 else 'wait'}"
+    running = f"{work.running:,} {'runs' if work.running == 1 else 'run'}"
+    parts = f"{waiting if work.waiting else f'no task{length} waits'}, {running}{arriving}"
+    slots = "" if concurrency == 1 else f", {concurrency:,} slots a pod"
+    unknown = "; how long a task takes is not known yet, so each has a slot" if not length and work.waiting else ""
+    return f"{parts}{slots}{unknown}"
 
 
-def _was(replicas: int, was: int) -> str:
-    return "" if replicas == was else f" Was {was}."
+def terms_in_words(objective: Objective, estimates: Estimates) -> str:
+    """Say what the number is measured by: "the objective is 30 s, a new pod takes 2.3 s"."""
+    cold = estimates.cold_start_seconds
+    pod = "" if cold is None else f", a new pod takes {seconds(cold)}"
+    return f"the objective is {seconds(objective.wait_seconds)}{pod}"
+
+
+def sentence(replicas: int, why: str, *, was: int) -> str:
+    """Put a decision into a sentence."""
+    return f"{count(replicas, 'replica')}: {why}." + ("" if replicas == was else f" Was {was:,}.")

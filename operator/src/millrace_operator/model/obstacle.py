@@ -10,6 +10,8 @@ class ObstacleReason(StrEnum):
     WORKLOAD_NOT_FOUND = "WorkloadNotFound"
     WORKLOAD_SHARED = "WorkloadShared"
     QUEUE_SHARED = "QueueShared"
+    BUDGET_NOT_FOUND = "BudgetNotFound"
+    SCHEDULE_INVALID = "ScheduleInvalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ class Pod:
     created_at: float
     """Seconds since the epoch."""
     is_ready: bool = False
+    ready_since: float | None = None
+    """Seconds since the epoch; None: it is not ready."""
     is_unschedulable: bool = False
     """The scheduler says that no node takes it."""
     unschedulable_message: str = ""

@@ -2,6 +2,7 @@
 Peers and rules that several NetworkPolicies share.
 
   {{ include "millrace.peers" (dict "root" $ "components" (list "worker" "flower")) }}  a `from` or `to` list of our pods
+  {{ include "millrace.metricsPeers" (dict "root" $ "components" (list "prometheus")) }}  the same, and who else reads metrics
   {{ include "millrace.pagePeers" $ }}                                                  who may open a page for people
   {{ include "millrace.dnsEgress" $ }}                                                  an egress rule
   {{ include "millrace.brokerEgress" (dict "root" $ "ports" (list 5672)) }}             egress rules to RabbitMQ
@@ -15,6 +16,13 @@ Peers and rules that several NetworkPolicies share.
       app.kubernetes.io/part-of: millrace
     matchExpressions:
       - {key: app.kubernetes.io/component, operator: In, values: {{ .components | toJson }}}
+{{- end }}
+
+{{- define "millrace.metricsPeers" -}}
+{{ include "millrace.peers" . }}
+{{- with .root.Values.networkPolicy.metricsFrom }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "millrace.pagePeers" -}}

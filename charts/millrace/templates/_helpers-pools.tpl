@@ -17,9 +17,23 @@ Worker pools as they are after all defaults.
 {{- /* A repository of the pool's own replaces the default one instead of joining it. */ -}}
 {{- with (.triton | default dict).modelRepository }}{{ $_ := set $pool.triton "modelRepository" . }}{{ end -}}
 {{- $_ := set $pool "grace" ($pool.terminationGracePeriodSeconds | default (add $root.Values.worker.taskTimeLimitSeconds 60)) -}}
+{{- $_ := set $pool "given" ($pool.budgetRef | default dict) -}}
+{{- $_ := set $pool "budgetRef" (include "millrace.budgetRef" (dict "root" $root "pool" $pool) | fromJson) -}}
 {{- $pools = append $pools $pool -}}
 {{- end -}}
 {{- $pools | toJson -}}
+{{- end }}
+
+{{/*
+What a pool draws on, with the units that a replica takes: its GPUs, or one where replicas are counted. A budget that this
+chart does not make is taken to count GPUs where the pool has some. Without a budget it is empty.
+*/}}
+{{- define "millrace.budgetRef" -}}
+{{- $reference := .pool.budgetRef | default dict -}}
+{{- $unit := "" -}}
+{{- range .root.Values.capacityBudgets }}{{ if eq .name $reference.name }}{{ $unit = .unit | default "Replica" }}{{ end }}{{ end -}}
+{{- $units := ternary 1 (max 1 (int .pool.gpu.count)) (eq $unit "Replica") -}}
+{{- ternary (merge (dict "unit" $unit) $reference (dict "unitsPerReplica" $units)) dict (not (empty $reference.name)) | toJson -}}
 {{- end }}
 
 {{/*

@@ -4,6 +4,7 @@ The Triton container of a pool, the same beside a worker and as a Deployment of 
   {{ include "millrace.tritonContainer" (dict "root" $ "pool" $pool "sidecar" true) }}   the container, as a list item
   {{ include "millrace.tritonVolumes" (dict "root" $ "pool" $pool "sidecar" true) }}     its volumes, as list items
   {{ include "millrace.tritonUrl" (dict "root" $ "pool" $pool) }}                        where workers reach it; "" for none
+  {{ include "millrace.tritonMetrics" (dict "root" $ "pool" $pool) }}                    where its metrics are; "" for unknown
 */}}
 
 {{- define "millrace.tritonUrl" -}}
@@ -13,6 +14,16 @@ The Triton container of a pool, the same beside a worker and as a Deployment of 
 dns:///{{ .root.Release.Name }}-triton-{{ .pool.name }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}:8001
 {{- else if eq .pool.triton.mode "external" -}}
 {{ .pool.triton.url }}
+{{- end -}}
+{{- end }}
+
+{{- define "millrace.tritonMetrics" -}}
+{{- if eq .pool.triton.mode "sidecar" -}}
+metricsPort: 8002
+{{- else if eq .pool.triton.mode "service" -}}
+metricsURL: http://{{ .root.Release.Name }}-triton-{{ .pool.name }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}:8002/metrics
+{{- else if .pool.triton.metricsUrl -}}
+metricsURL: {{ .pool.triton.metricsUrl | quote }}
 {{- end -}}
 {{- end }}
 

@@ -3,6 +3,7 @@
 OperatorError
 ├── ObservationError       the broker could not be read; the backlog is unknown
 ├── PublishError           a plan was not confirmed; it may be published again
+├── ControlError           workers could not be told anything; it may be tried again
 └── KubernetesError        the API refused or did not answer
     └── ObjectNotFound     the object is gone
 """
@@ -18,6 +19,10 @@ class ObservationError(OperatorError):
 
 class PublishError(OperatorError):
     """The broker did not confirm a message; publishing it again is safe."""
+
+
+class ControlError(OperatorError):
+    """Workers could not be told to stop or start taking tasks; telling them again is safe."""
 
 
 class KubernetesError(OperatorError):

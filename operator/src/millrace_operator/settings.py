@@ -16,13 +16,25 @@ class OperatorSettings(BaseSettings):
         description="Prometheus endpoints of all RabbitMQ nodes, e.g. http://host:15692, separated by commas."
     )
     redis_url: SecretStr = Field(description="redis://:password@host:6379/0 of the job ledger.")
+    redis_broker_url: SecretStr | None = Field(
+        default=None, description="redis://:password@host:6379/0 of a Celery broker on Redis; for pools of source Redis."
+    )
+    redis_broker_key_prefix: str = Field(
+        default="", description="global_keyprefix of the workers' broker_transport_options, where they have one."
+    )
+    prometheus_url: SecretStr | None = Field(
+        default=None, description="http://prometheus:9090, with user:password@ if need be; for pools of source Prometheus."
+    )
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Namespaces to watch, separated by commas; empty watches the whole cluster."
     )
     pool_loop_seconds: float = Field(default=1.0, ge=0.1, le=60, description="How often all pools are sized.")
     job_loop_seconds: float = Field(default=1.0, ge=0.1, le=60, description="How often all jobs are advanced.")
-    idle_seconds: int = Field(
-        default=60, ge=1, le=86_400, description="How long demand must stay lower before pods go, unless the pool says."
+    idle_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="How long demand must stay lower before pods go, unless the pool says; absent learns it.",
     )
     status_interval_seconds: float = Field(default=5.0, ge=0, description="Least time between two writes of counts.")
     resync_seconds: float = Field(
@@ -30,6 +42,11 @@ class OperatorSettings(BaseSettings):
     )
     broker_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one read of the broker.")
     redis_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one Redis command.")
+    prometheus_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one query of Prometheus.")
+    prometheus_interval_seconds: float = Field(
+        default=5.0, ge=0.5, le=300, description="How often a pool's queries are asked: Prometheus itself scrapes slower."
+    )
+    triton_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one read of Triton's metrics.")
     kubernetes_timeout_seconds: float = Field(default=5.0, gt=0, description="Limit of one call of the Kubernetes API.")
     publish_timeout_seconds: float = Field(default=5.0, gt=0, description="Limit of one publish with its confirm.")
     system_queue: str = "system"
@@ -37,6 +54,11 @@ class OperatorSettings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
     metrics_port: int = Field(default=8080, ge=1, le=65_535)
     liveness_port: int = Field(default=8081, ge=1, le=65_535)
+
+    @field_validator("redis_broker_url", "prometheus_url", mode="before")
+    @classmethod
+    def _blank_is_absent(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
 
     @field_validator("broker_metrics_urls", "namespaces", mode="before")
     @classmethod

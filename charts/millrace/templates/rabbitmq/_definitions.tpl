@@ -4,7 +4,10 @@ are replaced inside the pod, so this text holds no secret. An external broker ne
 
 The vhost is Millrace's alone, so the worker user may use any name in it but RabbitMQ's own: pools come and go without a
 restart of the broker. The operator asks every queue how long it is by a passive declare, for which RabbitMQ 4.3 wants the
-permission to configure it; but it reads no task, and publishes plans only. Flower listens to events and asks workers.
+permission to configure it; but it reads no task, and publishes plans only. It also listens to workers' heartbeats
+(celeryev) with a queue of its own, tells workers to take no more tasks (celery.pidbox) and reads what they answer (a reply
+queue of its own), and copies the times of delayed tasks (celery_delayed_*) into its queue millrace.operator.*: binding a
+queue needs the right to write it and to read the exchange. Flower listens to events and asks workers.
 
 at-least-once: a task that is given up stays in its queue until the dead-letter queue has it; it needs reject-publish.
 */}}
@@ -27,12 +30,14 @@ at-least-once: a task that is given up stays in its queue until the dead-letter 
   (dict "name" "flower" "password" "@flower-password@" "tags" (list "monitoring")) -}}
 {{- $vhost := include "millrace.vhost" . -}}
 {{- $any := "^(?!amq\\.).+$" -}}
-{{- $operator := "^(millrace|system|celeryev)(\\.dead)?$|^celery_delayed_" -}}
+{{- $own := "^(millrace|system)(\\.dead)?$|^celeryev|^celery_delayed_|^millrace\\.operator\\." -}}
+{{- $operatorWrites := printf "%s|^([0-9a-f-]+\\.reply\\.)?celery\\.pidbox$" $own -}}
+{{- $operatorReads := printf "%s|^([0-9a-f-]+\\.)?reply\\.celery\\.pidbox$" $own -}}
 {{- $flower := "^celeryev|celery\\.pidbox$" -}}
 {{- $permissions := list
   (dict "vhost" $vhost "user" "admin" "configure" ".*" "write" ".*" "read" ".*")
   (dict "vhost" $vhost "user" "worker" "configure" $any "write" $any "read" $any)
-  (dict "vhost" $vhost "user" "operator" "configure" $any "write" $operator "read" $operator)
+  (dict "vhost" $vhost "user" "operator" "configure" $any "write" $operatorWrites "read" $operatorReads)
   (dict "vhost" $vhost "user" "flower" "configure" $flower "write" $flower "read" $flower) -}}
 {{- dict "users" $users "permissions" $permissions "vhosts" (list (dict "name" $vhost)) | toJson -}}
 {{- end }}

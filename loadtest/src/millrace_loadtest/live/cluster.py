@@ -39,7 +39,9 @@ def run(*command: str, stdin: str = "", timeout_seconds: float = 120.0) -> str:
             cwd=PROJECT_ROOT,
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"'{' '.join(command)}' did not end within {timeout_seconds:g} s; is the cluster up?") from error
+        raise BenchError(
+            f"'{' '.join(command)}' did not end within {timeout_seconds:g} s; is the cluster up?"
+        ) from error
     if done.returncode != 0:
         raise BenchError(f"'{' '.join(command)}' ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout

@@ -33,7 +33,7 @@ class Supply:
 def supply_of(state: PoolState, *, concurrency: int, cold_start_seconds: float, now: float) -> Supply:
     """Look at a pool's pods as supply; pods that were asked for and do not exist yet have the whole cold start ahead."""
     coming = [_remaining(cold_start_seconds, now - since) for since in state.starting_since]
-    missing = state.asked + state.draining - state.ready - state.draining - len(coming) - state.unschedulable
+    missing = state.asked - state.ready - state.draining - len(coming) - state.unschedulable
     coming.extend([cold_start_seconds] * max(0, missing))
     return Supply(concurrency=concurrency, ready=state.ready, ready_in_seconds=tuple(coming))
 

@@ -47,6 +47,14 @@ class OperatorContext:
         """List all Deployments of the watched namespaces, without their pod templates."""
         return self.objects.deployments.bodies()
 
+    def pods(self) -> tuple[Body, ...]:
+        """List the pods of all Deployments of the watched namespaces, without their specs."""
+        return self.objects.pods.bodies()
+
+    def capacity_budgets(self) -> tuple[Body, ...]:
+        """List all CapacityBudgets, as raw bodies."""
+        return self.objects.capacity_budgets.bodies()
+
     @property
     def is_synced(self) -> bool:
         """Tell whether every object was listed once: before that, an object that is missing here may exist."""

@@ -11,10 +11,11 @@ from typing import Any
 import kopf
 import structlog
 
-from millrace_contracts.resources import GROUP, PREDICTION_JOBS, VERSION, WORKER_POOLS
+from millrace_contracts.resources import CAPACITY_BUDGETS, GROUP, PREDICTION_JOBS, VERSION, WORKER_POOLS
 from millrace_operator.handlers.context import OperatorContext
-from millrace_operator.handlers.object_store import BodiesByUid, slim
+from millrace_operator.handlers.object_store import BodiesByUid
 from millrace_operator.handlers.resync import run_resync
+from millrace_operator.handlers.slim import slim_deployment, slim_pod
 from millrace_operator.jobs.loop import run_job_loop
 from millrace_operator.pools.loop import run_pool_loop
 
@@ -79,7 +80,16 @@ def _watch(registry: kopf.OperatorRegistry, context: OperatorContext) -> None:
 
     @kopf.on.event("apps", "v1", "deployments", registry=registry)
     async def deployment_seen(event: Any, **_: Any) -> None:
-        _take_in(store.deployments, event["type"], slim(dict(event["object"])))
+        _take_in(store.deployments, event["type"], slim_deployment(dict(event["object"])))
+
+    @kopf.on.event(GROUP, VERSION, CAPACITY_BUDGETS, registry=registry)
+    async def capacity_budget_seen(event: Any, **_: Any) -> None:
+        _take_in(store.capacity_budgets, event["type"], dict(event["object"]))
+
+    @kopf.on.event("", "v1", "pods", registry=registry)
+    async def pod_seen(event: Any, **_: Any) -> None:
+        if (pod := slim_pod(dict(event["object"]))) is not None:
+            _take_in(store.pods, event["type"], pod)
 
 
 def _take_in(objects: BodiesByUid, event_type: str | None, body: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ class BodiesByUid:
 
     def __init__(self) -> None:
         self._bodies: dict[str, Body] = {}
+        self._all: tuple[Body, ...] | None = ()
         self._is_listed = False
 
     @property
@@ -22,8 +23,10 @@ class BodiesByUid:
         return self._is_listed
 
     def bodies(self) -> tuple[Body, ...]:
-        """Return all objects, in the order in which they were first seen."""
-        return tuple(self._bodies.values())
+        """Return all objects, in the order in which they were first seen; the very same tuple until one changes."""
+        if self._all is None:
+            self._all = tuple(self._bodies.values())
+        return self._all
 
     def uids(self) -> frozenset[str]:
         """Return which objects are here now: take it before a list, hand it to `replace_all` after it."""
@@ -35,10 +38,12 @@ class BodiesByUid:
         known = self._bodies.get(uid)
         if known is None or _version(body) >= _version(known):
             self._bodies[uid] = body
+            self._all = None
 
     def remove(self, uid: str) -> None:
         """Forget an object; one that is not here changes nothing."""
-        self._bodies.pop(uid, None)
+        if self._bodies.pop(uid, None) is not None:
+            self._all = None
 
     def replace_all(self, listed: list[Body], *, known_before: frozenset[str]) -> None:
         """Take in a full list; objects that were known before it was taken and are not in it are gone."""
@@ -57,21 +62,22 @@ class ObjectStore:
         self.worker_pools = BodiesByUid()
         self.prediction_jobs = BodiesByUid()
         self.deployments = BodiesByUid()
+        self.pods = BodiesByUid()
+        self.capacity_budgets = BodiesByUid()
 
     @property
     def is_synced(self) -> bool:
         """Tell whether every resource was listed once."""
-        return self.worker_pools.is_listed and self.prediction_jobs.is_listed and self.deployments.is_listed
-
-
-def slim(body: Body) -> Body:
-    """Keep what the operator reads of a Deployment: pod templates of a whole cluster need not stay in memory."""
-    metadata, spec = body["metadata"], body.get("spec", {})
-    return {
-        "metadata": {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion") if key in metadata},
-        "spec": {"replicas": spec.get("replicas", 1)},
-        "status": {key: body.get("status", {}).get(key, 0) for key in ("replicas", "readyReplicas")},
-    }
+        return all(
+            objects.is_listed
+            for objects in (
+                self.worker_pools,
+                self.prediction_jobs,
+                self.deployments,
+                self.pods,
+                self.capacity_budgets,
+            )
+        )
 
 
 def _version(body: Body) -> int:

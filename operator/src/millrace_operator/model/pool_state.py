@@ -14,6 +14,8 @@ class Pod:
     is_ready: bool = False
     ready_since: float | None = None
     """Seconds since the epoch; None: it is not ready."""
+    is_pending: bool = False
+    """No container of it runs yet (phase Pending)."""
     is_unschedulable: bool = False
     """The scheduler says that no node takes it."""
     unschedulable_message: str = ""

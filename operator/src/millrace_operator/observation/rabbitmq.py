@@ -1,4 +1,4 @@
-"""Put RabbitMQ's two voices together: its metrics say what workers hold, passive declares say what waits now.
+"""Put RabbitMQ's two voices together: passive declares say what waits now, its metrics say what workers hold.
 
 A zero needs proof. A queue without a leader answers a passive declare with zeros and no error for as long as it has no
 majority, so a zero counts only while the metrics show a leader and a sample of the queue. What is missing is Unknown.
@@ -6,92 +6,84 @@ majority, so a zero counts only while the metrics show a leader and a sample of 
 
 import asyncio
 from collections.abc import Awaitable, Collection, Mapping
-from typing import TypeVar
+from typing import Final, Protocol, TypeVar
 
 from millrace_contracts.queues import dead_letter_queue
+from millrace_operator.clock import Clock
 from millrace_operator.errors import ObservationError
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
-from millrace_operator.observation.broker import Declared, PassiveDeclares
-from millrace_operator.observation.rabbitmq_metrics import BrokerMetrics, QueueMetrics, RabbitMqMetrics
+from millrace_operator.observation.broker import Declared
+from millrace_operator.observation.queue_tally import QueueTally, carry_on
+from millrace_operator.observation.rabbitmq_metrics import BrokerMetrics, QueueMetrics
 
 Answer = TypeVar("Answer")
+STALE_AFTER_SECONDS: Final = 10.0
+"""A read that took this long says nothing of now: the operator, or its whole machine, stood still."""
+
+
+class Metrics(Protocol):
+    """Who reads RabbitMQ's metrics."""
+
+    async def read(self) -> BrokerMetrics:
+        """Read all nodes, or raise ObservationError."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+class Declares(Protocol):
+    """Who asks RabbitMQ's queues."""
+
+    async def read(self, queues: Collection[str]) -> Mapping[str, Declared | None]:
+        """Ask all of `queues`, or raise ObservationError."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connection."""
+        ...
 
 
 class RabbitMqObserver:
     """Reads queues of one virtual host; a broker that is away makes all of them Unknown."""
 
-    def __init__(self, *, metrics: RabbitMqMetrics, declares: PassiveDeclares) -> None:
+    def __init__(self, *, metrics: Metrics, declares: Declares, clock: Clock) -> None:
         self._metrics = metrics
         self._declares = declares
+        self._clock = clock
+        self._tallies: dict[str, QueueTally] = {}
 
     async def observe(self, queues: Collection[str]) -> Mapping[str, Reading]:
         """Read all of `queues` at once."""
+        self._tallies = {queue: tally for queue, tally in self._tallies.items() if queue in set(queues)}
         if not queues:
             return {}
+        read_at, began = self._clock.now().timestamp(), self._clock.monotonic_seconds()
         metrics, declared = await asyncio.gather(
             _or_error(self._metrics.read()), _or_error(self._declares.read(queues))
         )
-        return {queue: combine(queue, metrics, declared) for queue in queues}
+        seconds = self._clock.monotonic_seconds() - began
+        if seconds > STALE_AFTER_SECONDS:
+            return dict.fromkeys(queues, _stale(seconds))
+        return {queue: self._read(queue, metrics, declared, read_at, began) for queue in queues}
 
     async def close(self) -> None:
         """Close both connections."""
         await self._metrics.close()
         await self._declares.close()
 
-
-def combine(
-    queue: str,
-    metrics: BrokerMetrics | ObservationError,
-    declared: Mapping[str, Declared | None] | ObservationError,
-) -> Reading:
-    """Make one reading of both answers, or say why there is none."""
-    if isinstance(metrics, ObservationError):
-        return _away(metrics)
-    seen = metrics.queues.get(queue, QueueMetrics())
-    if isinstance(declared, ObservationError):
-        # Without the live answer a gauge may stand for what waits, 5 s old at most. But not its zero: after a restart
-        # the gauge of a full queue was seen at 0 for 5 s.
-        return _reading(metrics, queue, ready=seen.ready) if seen.has_leader and seen.ready else _away(declared)
-    answer = declared[queue]
-    if answer is None:
-        message = f"RabbitMQ has no queue {queue!r} (it is made by the first worker or job of the pool; see spec.queue)"
-        return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=message)
-    if answer.ready > 0 and seen.unacked is None:
-        # A queue's first sample takes up to 5 s. What waits is there for certain; work must not wait for the gauge.
-        return QueueReading(ready=answer.ready, unacked=0, consumers=answer.consumers)
-    if not seen.has_leader:
-        return _leaderless(queue, metrics)
-    return _reading(metrics, queue, ready=answer.ready, consumers=answer.consumers)
+    def _read(
+        self,
+        queue: str,
+        metrics: BrokerMetrics | ObservationError,
+        declared: Mapping[str, Declared | None] | ObservationError,
+        read_at: float,
+        began: float,
+    ) -> Reading:
+        known = judge(queue, metrics, declared)
+        if isinstance(known, Unknown) or isinstance(metrics, ObservationError):
+            return known if isinstance(known, Unknown) else _away(metrics)
+        ...
 
 
-def _reading(metrics: BrokerMetrics, queue: str, *, ready: int | None, consumers: int | None = None) -> Reading:
-    seen = metrics.queues[queue]
-    if ready is None or seen.unacked is None:
-        return Unknown(reason=Blindness.NOT_YET_READ, message=f"RabbitMQ has not counted queue {queue!r} yet")
-    dead = metrics.queues.get(dead_letter_queue(queue))
-    return QueueReading(
-        ready=ready,
-        unacked=seen.unacked,
-        consumers=seen.consumers or 0 if consumers is None else consumers,
-        acked_by_node=seen.acked_by_node,
-        dead_letters=dead.ready if dead is not None else None,
-    )
-
-
-def _away(error: ObservationError) -> Unknown:
-    return Unknown(reason=Blindness.BROKER_UNREACHABLE, message=str(error))
-
-
-def _leaderless(queue: str, metrics: BrokerMetrics) -> Unknown:
-    silent = f"; no answer from {', '.join(metrics.silent)}" if metrics.silent else ""
-    return Unknown(
-        reason=Blindness.QUEUE_WITHOUT_LEADER,
-        message=f"queue {queue!r} has no leader in RabbitMQ, so its counts cannot be trusted{silent}",
-    )
-
-
-async def _or_error(read: Awaitable[Answer]) -> Answer | ObservationError:
-    try:
-        return await read
-    except ObservationError as error:
-        return error

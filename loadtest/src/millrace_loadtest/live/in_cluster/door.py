@@ -41,7 +41,9 @@ async def pass_through(client: asyncio.StreamReader, answer: asyncio.StreamWrite
 async def main(host: str, ports: list[int]) -> None:
     """Listen on the server's own ports, and cut everything when the door is shut."""
     for port in ports:
-        await asyncio.start_server(lambda reader, writer, port=port: pass_through(reader, writer, host, port), port=port)
+        await asyncio.start_server(
+            lambda reader, writer, port=port: pass_through(reader, writer, host, port), port=port
+        )
     while True:
         if SHUT.exists():
             for writer in list(passing):

@@ -1,0 +1,58 @@
+"""Keep of a watched object what the operator reads: templates and histories of a whole cluster need not stay in memory."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from millrace_contracts.resources import DRAINING_SINCE, POD_DELETION_COST
+
+Body = dict[str, Any]
+
+POD_TEMPLATE_HASH: Final = "pod-template-hash"
+_IDENTITY: Final = ("namespace", "name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+_POD_ANNOTATIONS: Final = (DRAINING_SINCE, POD_DELETION_COST)
+_POD_CONDITIONS: Final = ("Ready", "PodScheduled")
+
+
+def slim_deployment(body: Body) -> Body:
+    """Keep what was asked for, by whom, and what is there."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    return {
+        "metadata": _pick(metadata, _IDENTITY),
+        "spec": {"replicas": (body.get("spec") or {}).get("replicas", 1)},
+        "status": {key: status.get(key, 0) for key in ("replicas", "readyReplicas", "updatedReplicas")},
+        "replicasManager": _replicas_manager(metadata.get("managedFields") or ()),
+    }
+
+
+def slim_pod(body: Body) -> Body | None:
+    """Keep what tells whether a pod starts, works or goes; a pod that belongs to no ReplicaSet is dropped."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    owner = next((each for each in metadata.get("ownerReferences") or () if each.get("kind") == "ReplicaSet"), None)
+    template = (metadata.get("labels") or {}).get(POD_TEMPLATE_HASH)
+    if owner is None or template is None:
+        return None
+    return {
+        "metadata": _pick(metadata, _IDENTITY) | {
+            "labels": {POD_TEMPLATE_HASH: template},
+            "annotations": _pick(metadata.get("annotations") or {}, _POD_ANNOTATIONS),
+            "ownerReferences": [{"kind": "ReplicaSet", "name": owner["name"]}],
+        },
+        "status": _pick(status, ("phase", "podIP")) | {
+            "conditions": [
+                _pick(each, ("type", "status", "reason", "message", "lastTransitionTime"))
+                for each in status.get("conditions") or ()
+                if each.get("type") in _POD_CONDITIONS
+            ],
+        },
+    }
+
+
+def _replicas_manager(managed_fields: Iterable[Mapping[str, Any]]) -> str:
+    """Name who changed spec.replicas last; the API server gives the field to one writer at a time, unless they agree."""
+    owners = [each for each in managed_fields if "f:replicas" in (each.get("fieldsV1") or {}).get("f:spec", {})]
+    newest = max(owners, key=lambda each: str(each.get("time", "")), default=None)
+    return "" if newest is None else str(newest.get("manager", ""))
+
+
+def _pick(mapping: Mapping[str, Any], keys: Iterable[str]) -> Body:
+    return {key: mapping[key] for key in keys if key in mapping}

@@ -1,0 +1,42 @@
+"""Work on single pools that may outlast a pass: one chore a pool at a time, so that a slow one delays no other pool."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("millrace.pools")
+
+
+class Chores:
+    """The chores of one kind."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def room(self) -> int:
+        """How many more may begin now."""
+        return self._most - len(self._tasks)
+
+    def is_busy(self, uid: str) -> bool:
+        """Tell whether a pool's chore is still going on."""
+        return uid in self._tasks
+
+    def begin(self, uid: str, work: Coroutine[Any, Any, None]) -> None:
+        """Begin a pool's chore; the one before must have ended."""
+        task = asyncio.create_task(work)
+        self._tasks[uid] = task
+        task.add_done_callback(lambda done: self._end(uid, done))
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for all of them, but no longer than this."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks.values()), timeout=seconds)
+
+    def _end(self, uid: str, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(uid, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a pool was not handled because of a defect; please report it", uid=uid, exc_info=error)

@@ -117,11 +117,16 @@ install() {
   build
   step "KEDA into the cluster"
   render
-  # Server-side: the resource definitions are too long for the annotation of a client-side apply.
-  kubectl apply --server-side --force-conflicts --filename "$KEDA_DIR/keda.yaml" >"$LOG_DIR/keda-install.log"
+  # Server-side: the resource definitions are too long for the annotation of a client-side apply. The APIService comes
+  # last: an API server that connects before the Service's address leads to the pod keeps that connection, and where a
+  # proxy outside answers for every address, it would hear that proxy's 404 for ever.
+  local apply=(kubectl apply --server-side --force-conflicts --filename "$KEDA_DIR/keda.yaml")
+  "${apply[@]}" --selector 'app.kubernetes.io/name!=v1beta1.external.metrics.k8s.io' >"$LOG_DIR/keda-install.log"
+  kubectl --namespace keda rollout status deployment/keda-operator --timeout 120s >/dev/null
+  kubectl --namespace keda rollout status deployment/keda-metrics-apiserver --timeout 120s >/dev/null
+  "${apply[@]}" >>"$LOG_DIR/keda-install.log"
   wait_for 180 serves_external_metrics ||
     fail "KEDA does not serve external metrics" "look at 'kubectl --namespace keda get pods' and their logs"
-  kubectl --namespace keda rollout status deployment/keda-operator --timeout 120s >/dev/null
   note "KEDA $KEDA_VERSION runs"
 }
 

@@ -26,6 +26,9 @@ def test_operator_may_do_nothing_that_it_does_not_do(values: dict[str, Any]) -> 
         ("predictionjobs", "delete"),
         ("workerpools/status", "patch"),
         ("predictionjobs/status", "patch"),
+        ("capacitybudgets/status", "patch"),
+        # Annotations alone: which pods are to go, and that Kubernetes shall take those.
+        ("pods", "patch"),
         ("deployments/scale", "patch"),
         ("deployments/scale", "update"),
         ("events", "create"),
@@ -67,6 +70,34 @@ def test_one_operator_goes_before_the_next_comes() -> None:
     spec = find(render(chart="millrace-operator"), "Deployment", "r-operator")["spec"]
 
     assert (1, "Recreate") == (spec["replicas"], spec["strategy"]["type"])
+
+
+def test_idle_time_is_learned_unless_somebody_says_it() -> None:
+    def seconds(values: dict[str, Any]) -> object:
+        spec = find(render(values, chart="millrace-operator"), "Deployment", "r-operator")["spec"]["template"]["spec"]
+        return env(spec["containers"][0]).get("MILLRACE_IDLE_SECONDS")
+
+    assert None is seconds({})
+    assert "60" == seconds({"idleSeconds": 60})
+
+
+def test_other_sources_are_connected_where_they_are_named() -> None:
+    connections = {"redisBrokerUrlSecretRef": {"name": "celery-redis"}, "prometheusUrl": "http://prometheus:9090"}
+    manifests = render({"connections": connections}, chart="millrace-operator")
+
+    operator = env(find(manifests, "Deployment", "r-operator")["spec"]["template"]["spec"]["containers"][0])
+    assert {"secretKeyRef": {"name": "celery-redis", "key": "redis-broker-url"}} == operator[
+        "MILLRACE_REDIS_BROKER_URL"
+    ]
+    assert "http://prometheus:9090" == operator["MILLRACE_PROMETHEUS_URL"]
+    without = render(chart="millrace-operator")
+    known = env(find(without, "Deployment", "r-operator")["spec"]["template"]["spec"]["containers"][0])
+    assert not {"MILLRACE_REDIS_BROKER_URL", "MILLRACE_PROMETHEUS_URL"} & known.keys()
+    open_ports = [
+        9090 in {p["port"] for p in find(m, "NetworkPolicy", "r-operator")["spec"]["egress"][-1]["ports"]}
+        for m in (manifests, without)
+    ]
+    assert [True, False] == open_ports
 
 
 def test_platform_can_do_without_an_operator_of_its_own() -> None:

@@ -39,6 +39,18 @@ BY_SCHEMA: dict[str, tuple[Values, str]] = {
         {"beat": {"schedule": [{"name": "n", "task": "t", "queue": "q", "cron": "0 2 * * *", "everySeconds": 5}]}},
         "schedule",
     ),
+    "schedule of a pool without a time": (digits_pool(schedules=[{"minReplicas": 1}]), "cron"),
+    "schedule of a pool with four fields": (digits_pool(schedules=[{"cron": "0 8 * *", "minReplicas": 1}]), "cron"),
+    "weight of nothing": (digits_pool(priority=0), "priority"),
+    "credentials in the URL of Triton's metrics": (
+        digits_pool(triton={"mode": "external", "url": "t:8001", "metricsUrl": "http://me:secret@t:8002"}),
+        "metricsUrl",
+    ),
+    "credentials in the URL of Prometheus": (
+        {"operator": {"connections": {"prometheusUrl": "http://me:secret@prometheus:9090"}}},
+        "prometheusUrl",
+    ),
+    "budget of something else": ({"capacityBudgets": [{"name": "b", "capacity": 1, "unit": "TPU"}]}, "unit"),
     "cron with four fields": (
         {"beat": {"schedule": [{"name": "n", "task": "t", "queue": "q", "cron": "0 2 * *"}]}},
         "cron",
@@ -74,6 +86,42 @@ BY_CHECK: dict[str, tuple[Values, str]] = {
         "fallback.replicas (3) must not exceed maxReplicas (2)",
     ),
     "fallback without a number": (digits_pool(fallback={"failureThreshold": 3}), "fallback needs replicas"),
+    "schedule above the maximum": (
+        digits_pool(maxReplicas=2, schedules=[{"cron": "0 8 * * *", "minReplicas": 3}]),
+        "schedules[].minReplicas (3) must not exceed maxReplicas (2)",
+    ),
+    "two budgets of one name": (
+        {"capacityBudgets": [{"name": "b", "capacity": 1}, {"name": "b", "capacity": 2}]},
+        'two capacity budgets have the name "b"',
+    ),
+    "replica that is larger than the budget": (
+        digits_pool(budgetRef={"name": "b", "unitsPerReplica": 3})
+        | {"capacityBudgets": [{"name": "b", "capacity": 2}]},
+        'one replica takes 3 units, and the capacity budget "b" has 2',
+    ),
+    "floors that are larger than the budget": (
+        {
+            "workerPools": [{"name": n, "minReplicas": 2, "budgetRef": {"name": "b"}} for n in ("x", "y")],
+            "capacityBudgets": [{"name": "b", "capacity": 3}],
+        },
+        'the capacity budget "b" has 3 units, and minReplicas of its pools take 4',
+    ),
+    "GPUs that a replica does not have": (
+        digits_pool(budgetRef={"name": "b"}) | {"capacityBudgets": [{"name": "b", "capacity": 2, "unit": "GPU"}]},
+        "counts GPUs, and a replica of the pool has none: set gpu.count",
+    ),
+    "metrics of a Triton that the chart knows": (
+        digits_pool(triton={"mode": "none", "metricsUrl": "http://t:8002/metrics"}),
+        "triton.metricsUrl is only for triton.mode external",
+    ),
+    "monitors that a network policy shuts out": (
+        {"serviceMonitor": {"enabled": True}},
+        "set networkPolicy.metricsFrom to the peers of your Prometheus",
+    ),
+    "monitor of the operator that a network policy shuts out": (
+        {"serviceMonitor": {"enabled": True}, "networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
+        "set operator.networkPolicy.metricsFrom",
+    ),
     "grace shorter than a task": (
         digits_pool(terminationGracePeriodSeconds=30),
         "terminationGracePeriodSeconds (30) must not be less than worker.taskTimeLimitSeconds (900)",

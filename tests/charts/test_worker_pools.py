@@ -46,16 +46,121 @@ def test_system_pool_is_always_there_without_triton() -> None:
     assert "MILLRACE_TRITON_URL" not in env(_container(spec, "worker"))
 
 
-@pytest.mark.parametrize("values", [digits_pool(), digits_pool(idleSeconds=5, fallback={"replicas": 1})], ids=str)
-def test_pool_resources_satisfy_the_resource_definition(values: dict[str, Any]) -> None:
-    source = REPOSITORY / "manifests" / "crds" / "workerpools.yaml"
-    definition = yaml.safe_load(source.read_text(encoding="utf-8"))
-    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    known = set(schema["properties"])
+BUDGETED: dict[str, Any] = {
+    "workerPools": [
+        {
+            "name": "digits",
+            "gpu": {"count": 2},
+            "budgetRef": {"name": "gpus"},
+            "priority": 3,
+            "schedules": [
+                {"cron": "0 8 * * 1-5", "timeZone": "Europe/Berlin", "minReplicas": 2, "durationSeconds": 36000}
+            ],
+            "triton": {"mode": "external", "url": "triton:8001", "metricsUrl": "http://triton:8002/metrics"},
+        }
+    ],
+    "capacityBudgets": [{"name": "gpus", "capacity": 8, "unit": "Replica"}],
+}
 
-    for pool in [m for m in render(values) if m["kind"] == "WorkerPool"]:
-        jsonschema.validate(pool["spec"], schema)
-        assert set(pool["spec"]) <= known
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource's schema as the API server takes it: keys that are not in it are dropped."""
+    closed = {key: _closed(value) if isinstance(value, dict) else value for key, value in schema.items()}
+    return closed | {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else closed
+
+
+@pytest.mark.parametrize(
+    "values", [digits_pool(), digits_pool(idleSeconds=5, fallback={"replicas": 1}), BUDGETED], ids=str
+)
+def test_resources_satisfy_their_definitions(values: dict[str, Any]) -> None:
+    definitions = [
+        yaml.safe_load(path.read_text(encoding="utf-8")) for path in (REPOSITORY / "manifests" / "crds").glob("*.yaml")
+    ]
+    schemas = {
+        definition["spec"]["names"]["kind"]: definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        for definition in definitions
+    }
+
+    ours = [m for m in render(values) if m["kind"] in schemas]
+
+    assert {"WorkerPool"} <= {m["kind"] for m in ours}
+    for manifest in ours:
+        jsonschema.validate(manifest["spec"], _closed(schemas[manifest["kind"]]["properties"]["spec"]))
+
+
+def test_schedules_priority_and_budget_reach_the_pool_and_the_budget_is_made() -> None:
+    manifests = render(BUDGETED)
+
+    spec = find(manifests, "WorkerPool", "digits")["spec"]
+    assert BUDGETED["workerPools"][0]["schedules"] == spec["schedules"]
+    assert 3 == spec["priority"]
+    assert {"capacity": 8, "unit": "Replica"} == find(manifests, "CapacityBudget", "gpus")["spec"]
+
+
+@pytest.mark.parametrize(
+    ("pool", "unit", "units"),
+    [
+        ({"gpu": {"count": 2}}, "GPU", 2),
+        ({"gpu": {"count": 2}}, "Replica", 1),
+        ({"gpu": {"count": 0}}, "Replica", 1),
+        # A budget that this chart does not make.
+        ({"gpu": {"count": 2}}, None, 2),
+        ({"gpu": {"count": 0}}, None, 1),
+        ({"gpu": {"count": 2}, "unitsPerReplica": 4}, "GPU", 4),
+    ],
+    ids=str,
+)
+def test_a_replica_takes_its_gpus_where_gpus_are_counted_else_one(
+    pool: dict[str, Any], unit: str | None, units: int
+) -> None:
+    reference = {"name": "b"} | {k: v for k, v in pool.items() if k == "unitsPerReplica"}
+    budgets = [{"name": "b", "capacity": 8, "unit": unit}] if unit else []
+
+    manifests = render(digits_pool(gpu=pool["gpu"], budgetRef=reference) | {"capacityBudgets": budgets})
+
+    assert {"name": "b", "unitsPerReplica": units} == find(manifests, "WorkerPool", "digits")["spec"]["budgetRef"]
+
+
+def test_what_is_learned_is_not_written_down() -> None:
+    spec = find(render(digits_pool()), "WorkerPool", "digits")["spec"]
+
+    assert not {"idleSeconds", "schedules", "budgetRef", "source"} & spec.keys()
+
+
+@pytest.mark.parametrize(
+    ("triton", "metrics"),
+    [
+        ({"mode": "sidecar", "modelRepository": {"uri": "s3://m"}}, {"metricsPort": 8002}),
+        (
+            {"mode": "service", "modelRepository": {"uri": "s3://m"}},
+            {"metricsURL": "http://r-triton-digits.n.svc.cluster.local:8002/metrics"},
+        ),
+        (
+            {"mode": "external", "url": "t.example:8001", "metricsUrl": "http://t.example:8002/metrics"},
+            {"metricsURL": "http://t.example:8002/metrics"},
+        ),
+        ({"mode": "external", "url": "t.example:8001"}, None),
+        ({"mode": "none"}, None),
+    ],
+    ids=str,
+)
+def test_pool_says_where_its_triton_tells_how_busy_it_is(
+    triton: dict[str, Any], metrics: dict[str, Any] | None
+) -> None:
+    assert metrics == find(render(digits_pool(triton=triton)), "WorkerPool", "digits")["spec"].get("triton")
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "service"])
+def test_operator_may_ask_a_triton_how_busy_it_is(mode: str) -> None:
+    manifests = render(digits_pool(triton={"mode": mode, "modelRepository": {"uri": "s3://m"}}))
+
+    ingress = find(manifests, "NetworkPolicy", "r-worker" if mode == "sidecar" else "r-triton")["spec"]["ingress"]
+    components = [
+        r["from"][0]["podSelector"]["matchExpressions"][0]["values"] for r in ingress if {"port": 8002} in r["ports"]
+    ]
+    assert [["prometheus", "operator"]] == components
+    egress = find(manifests, "NetworkPolicy", "r-operator")["spec"]["egress"]
+    assert {"port": 8002} in egress[-1]["ports"]
 
 
 def test_zero_of_a_pool_wins_over_the_default() -> None:
@@ -185,6 +290,39 @@ def test_new_pool_does_not_restart_the_broker() -> None:
     after = find(render(secrets | redis | digits_pool()), "StatefulSet", "r-rabbitmq")
 
     assert before["spec"]["template"] == after["spec"]["template"]
+
+
+OPERATOR_RIGHTS = [
+    # What it publishes: plans, and words to workers.
+    ("write", "millrace", True),
+    ("write", "celery.pidbox", True),
+    # Heartbeats.
+    ("read", "celeryev", True),
+    ("write", "celeryev.millrace.5c1e", True),
+    ("read", "celeryev.millrace.5c1e", True),
+    # What workers answer.
+    ("read", "reply.celery.pidbox", True),
+    ("write", "0b5e1a52-7c3d-3b1e-9f00-1c2d3e4f5a6b.reply.celery.pidbox", True),
+    ("read", "0b5e1a52-7c3d-3b1e-9f00-1c2d3e4f5a6b.reply.celery.pidbox", True),
+    # Times of delayed tasks.
+    ("read", "celery_delayed_27", True),
+    ("write", "millrace.operator.delayed.5c1e", True),
+    ("read", "millrace.operator.delayed.5c1e", True),
+    # Tasks and workers' own mail are none of its business.
+    ("read", "digits", False),
+    ("write", "digits", False),
+    ("read", "digits.dead", False),
+    ("read", "worker@digits-1.celery.pidbox", False),
+    ("write", "amq.default", False),
+]
+
+
+@pytest.mark.parametrize(("right", "name", "is_given"), OPERATOR_RIGHTS, ids=str)
+def test_operator_has_the_rights_at_the_broker_that_it_uses(right: str, name: str, *, is_given: bool) -> None:
+    definitions = json.loads(find(render(digits_pool()), "ConfigMap", "r-rabbitmq")["data"]["definitions.json"])
+    (rights,) = [p for p in definitions["permissions"] if p["user"] == "operator"]
+
+    assert is_given == bool(re.search(rights[right], name))
 
 
 def test_policies_bound_deliveries_and_leave_celerys_own_queues_alone() -> None:

@@ -1,13 +1,17 @@
-"""What people and alerts look at: Prometheus and Flower, also when a pool has no pod."""
+"""What people and alerts look at: Prometheus with the dashboards' queries and the alerts, and Flower.
+
+Each query of each panel is asked of the Prometheus that has watched a job come, scale its pool up, and leave again.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import web
+from dashboards import Panel, all_panels
 from installation import Platform
 from kubectl import Resource
-from prediction_jobs import outcome, slow_job, submit, wait_for_end
+from prediction_jobs import inline, job, outcome, slow_job, submit, wait_for_end
 from waiters import wait_until
 
 from millrace_contracts import metrics
@@ -19,12 +23,19 @@ ALL_METRICS = sorted(
     (metric for metric in vars(metrics).values() if isinstance(metric, Metric) and metric.name not in FAILURE_METRICS),
     key=lambda metric: metric.name,
 )
+SHOWN = "30m"
+"""What a dashboard shows when it is opened."""
 
 
 @pytest.fixture(scope="module")
 def finished_job(platform: Platform) -> Resource:
-    """Answer a finished job of six tasks that took long enough (10 s at least) for its service time to be measured."""
+    """Answer a finished job of six tasks that took long enough (10 s at least) for its service time to be measured.
+
+    Beside it goes one with a record that fails, so that there is something to see of failures.
+    """
+    bad = submit(platform, job("observed-failure", inline({"key": "short", "pixels": [1]})))
     name = submit(platform, slow_job("observed", records=12, seconds_each=4))
+    wait_for_end(platform, bad)
     found = wait_for_end(platform, name)
     assert "True" == outcome(found)[0]
     platform.wait_for_pool_at(0)
@@ -93,6 +104,40 @@ def test_prometheus_reaches_every_target_that_is_always_there(prometheus: str, f
         return web.query_prometheus(prometheus, "up")
 
     wait_until(all_up, what="every target to be up", timeout_seconds=20, explain=targets)
+
+
+@pytest.mark.parametrize("panel", list(all_panels()), ids=lambda panel: panel.name)
+def test_every_query_of_a_panel_returns_data(
+    platform: Platform, prometheus: str, finished_job: Resource, panel: Panel
+) -> None:
+    assert finished_job
+
+    for query in panel.queries(namespace=platform.kubectl.namespace, __range=SHOWN):
+
+        def data(query: str = query) -> bool:
+            found = web.query_prometheus(prometheus, f"({query})[{SHOWN}:5s]")
+            return any(value != "NaN" for series in found for _, value in series["values"])
+
+        wait_until(data, what=f"data of {query}", timeout_seconds=15)
+
+
+def test_prometheus_has_loaded_the_alerts_and_none_of_them_fails(prometheus: str, finished_job: Resource) -> None:
+    assert finished_job
+
+    groups = web.get(f"{prometheus}/api/v1/rules").json()["data"]["groups"]
+
+    health = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+    assert {"MillraceObjectiveMissed", "MillraceDeadLetters", "MillraceBeatSilent"} <= health.keys()
+    assert {"ok"} == set(health.values()), health
+
+
+def test_failures_are_counted_by_code(prometheus: str, finished_job: Resource) -> None:
+    assert finished_job
+
+    def counted() -> list[dict[str, Any]]:
+        return web.query_prometheus(prometheus, f'{metrics.RECORD_FAILURES.name}{{code="InvalidRecord"}} >= 1')
+
+    wait_until(counted, what="the record that failed in Prometheus", timeout_seconds=20)
 
 
 def test_records_are_counted_by_outcome(prometheus: str, finished_job: Resource) -> None:

@@ -95,7 +95,7 @@ def triton() -> Iterator[Container]:
     """Triton with the models of this folder."""
     container = Container(
         image="millrace/triton:dev",
-        ports={8001: free_port(), 8000: free_port()},
+        ports={8001: free_port(), 8000: free_port(), 8002: free_port()},
         command=["tritonserver", "--model-repository=/models", "--exit-timeout-secs=1"],
         options=[f"--volume={MODELS}:/models:ro", "--shm-size=256m"],
     )

@@ -37,6 +37,13 @@ class BrokerClient:
         for number in range(count):
             producer.publish({"number": number}, exchange=EXCHANGE, routing_key=name)
 
+    def publish_as_is(self, body: bytes, *, exchange: Exchange, routing_key: str, content_type: str) -> None:
+        """Publish one message without a look at it."""
+        producer = self._connection.Producer(self._channel)
+        producer.publish(
+            body, exchange=exchange, routing_key=routing_key, content_type=content_type, content_encoding="utf-8"
+        )
+
     def take(self, name: str, count: int) -> list[Any]:
         """Take messages without acking them, as a worker that works on them."""
         taken: list[Any] = []

@@ -43,27 +43,27 @@ helm.sh/chart: millrace-operator-{{ .Chart.Version }}
 {{- define "millrace-operator.rules" -}}
 # What users ask for. A finished PredictionJob is deleted when its ttlSecondsAfterFinished is over.
 - apiGroups: [millrace.dev]
-  resources: [workerpools]
+  resources: [workerpools, capacitybudgets]
   verbs: [get, list, watch]
 - apiGroups: [millrace.dev]
   resources: [predictionjobs]
   verbs: [get, list, watch, delete]
 # What it answers; the status alone, never the spec.
 - apiGroups: [millrace.dev]
-  resources: [workerpools/status, predictionjobs/status]
+  resources: [workerpools/status, capacitybudgets/status, predictionjobs/status]
   verbs: [get, patch]
 # How many replicas a pool has and how many are ready.
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch]
-# The one thing that it changes in the cluster.
+# How large a pool is.
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [get, patch, update]
-# Which pods of a pool start, run and end.
+# Which pods of a pool start, run and end; two annotations mark those that take no more tasks and are to go.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, patch]
 # Decisions and outcomes, told where `kubectl describe` shows them.
 - apiGroups: [""]
   resources: [events]

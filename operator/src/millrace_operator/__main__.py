@@ -8,15 +8,25 @@ from kombu.utils.url import parse_url
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from millrace_operator.actuation.drain import Drainer
 from millrace_operator.actuation.kubernetes_api import KubernetesApi, load_client_configuration
 from millrace_operator.actuation.publisher import PlanPublisher
+from millrace_operator.actuation.worker_control import WorkerControl
+from millrace_operator.api.worker_pool import SourceType
 from millrace_operator.clock import Clock
 from millrace_operator.handlers.context import OperatorContext
+from millrace_operator.handlers.heartbeats import Heartbeats
 from millrace_operator.handlers.lifecycle import register
 from millrace_operator.handlers.object_store import ObjectStore
+from millrace_operator.observation.beat_entries import BeatEntries
 from millrace_operator.observation.broker import PassiveDeclares
+from millrace_operator.observation.delayed_tasks import DelayedTasks
+from millrace_operator.observation.heartbeats import HeartbeatListener
+from millrace_operator.observation.outlook import OutlookObserver
 from millrace_operator.observation.rabbitmq import RabbitMqObserver
 from millrace_operator.observation.rabbitmq_metrics import RabbitMqMetrics
+from millrace_operator.observation.sources import connect_sources
+from millrace_operator.observation.triton import TritonLoads
 from millrace_operator.reporting import metrics
 from millrace_operator.reporting.log_config import configure_logging
 from millrace_operator.settings import OperatorSettings
@@ -52,26 +62,55 @@ def _settings() -> OperatorSettings:
 
 
 def _context(settings: OperatorSettings) -> OperatorContext:
-    broker_url = settings.broker_url.get_secret_value()
+    clock, redis = Clock(), _redis(settings)
+    kubernetes = KubernetesApi(timeout_seconds=settings.kubernetes_timeout_seconds)
+    brokers = _brokers(settings)
+    broker_url = brokers[SourceType.RABBITMQ]
     return OperatorContext(
         settings=settings,
-        redis=_redis(settings),
+        redis=redis,
         publisher=PlanPublisher(
             broker_url=broker_url,
             system_queue=settings.system_queue,
             timeout_seconds=settings.publish_timeout_seconds,
         ),
-        observer=RabbitMqObserver(
-            metrics=RabbitMqMetrics(
-                urls=settings.broker_metrics_urls,
-                virtual_host=parse_url(broker_url)["virtual_host"] or "/",
-                timeout_seconds=settings.broker_timeout_seconds,
-            ),
-            declares=PassiveDeclares(broker_url=broker_url, timeout_seconds=settings.broker_timeout_seconds),
+        sources=connect_sources(settings, rabbitmq=_rabbitmq(settings, clock), clock=clock),
+        heartbeats=Heartbeats([HeartbeatListener(broker_url=url, clock=clock) for url in brokers.values()]),
+        future=OutlookObserver(
+            beat=BeatEntries(redis),
+            delayed=DelayedTasks(broker_url=broker_url, clock=clock),
+            on_failure=metrics.count_observation_failure,
         ),
-        kubernetes=KubernetesApi(timeout_seconds=settings.kubernetes_timeout_seconds),
+        inference=TritonLoads(timeout_seconds=settings.triton_timeout_seconds, clock=clock),
+        drainer=Drainer(
+            kubernetes=kubernetes,
+            controls={type_: WorkerControl(broker_url=url) for type_, url in brokers.items()},
+            clock=clock,
+        ),
+        kubernetes=kubernetes,
         objects=ObjectStore(),
-        clock=Clock(),
+        clock=clock,
+    )
+
+
+def _brokers(settings: OperatorSettings) -> dict[SourceType, str]:
+    """Name the brokers that Celery workers may use."""
+    brokers = {SourceType.RABBITMQ: settings.broker_url.get_secret_value()}
+    if settings.redis_broker_url is not None:
+        brokers[SourceType.REDIS] = settings.redis_broker_url.get_secret_value()
+    return brokers
+
+
+def _rabbitmq(settings: OperatorSettings, clock: Clock) -> RabbitMqObserver:
+    broker_url = settings.broker_url.get_secret_value()
+    return RabbitMqObserver(
+        metrics=RabbitMqMetrics(
+            urls=settings.broker_metrics_urls,
+            virtual_host=parse_url(broker_url)["virtual_host"] or "/",
+            timeout_seconds=settings.broker_timeout_seconds,
+        ),
+        declares=PassiveDeclares(broker_url=broker_url, timeout_seconds=settings.broker_timeout_seconds),
+        clock=clock,
     )
 
 

@@ -17,13 +17,15 @@ class OperatorSettings(BaseSettings):
     )
     redis_url: SecretStr = Field(description="redis://:password@host:6379/0 of the job ledger.")
     redis_broker_url: SecretStr | None = Field(
-        default=None, description="redis://:password@host:6379/0 of a Celery broker on Redis; for pools of source Redis."
+        default=None,
+        description="redis://:password@host:6379/0 of a Celery broker on Redis; for pools of source Redis.",
     )
     redis_broker_key_prefix: str = Field(
         default="", description="global_keyprefix of the workers' broker_transport_options, where they have one."
     )
     prometheus_url: SecretStr | None = Field(
-        default=None, description="http://prometheus:9090, with user:password@ if need be; for pools of source Prometheus."
+        default=None,
+        description="http://prometheus:9090, with user:password@ if need be; for pools of source Prometheus.",
     )
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Namespaces to watch, separated by commas; empty watches the whole cluster."
@@ -44,7 +46,10 @@ class OperatorSettings(BaseSettings):
     redis_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one Redis command.")
     prometheus_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one query of Prometheus.")
     prometheus_interval_seconds: float = Field(
-        default=5.0, ge=0.5, le=300, description="How often a pool's queries are asked: Prometheus itself scrapes slower."
+        default=5.0,
+        ge=0.5,
+        le=300,
+        description="How often a pool's queries are asked: Prometheus itself scrapes slower.",
     )
     triton_timeout_seconds: float = Field(default=2.0, gt=0, description="Limit of one read of Triton's metrics.")
     kubernetes_timeout_seconds: float = Field(default=5.0, gt=0, description="Limit of one call of the Kubernetes API.")

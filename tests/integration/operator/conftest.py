@@ -9,11 +9,16 @@ from broker_client import BrokerClient
 from containers import Container, free_port
 
 from millrace_operator.actuation.publisher import PlanPublisher
+from millrace_operator.clock import Clock
 from millrace_operator.observation.broker import PassiveDeclares
 from millrace_operator.observation.rabbitmq import RabbitMqObserver
 from millrace_operator.observation.rabbitmq_metrics import RabbitMqMetrics
 
 USER, PASSWORD, VIRTUAL_HOST = "operator", "integration", "millrace"
+OBSERVER = "observer"
+OBSERVER_WRITES = r"^celeryev\.|^millrace\.operator\."
+OBSERVER_READS = r"^celeryev|^celery_delayed_|^millrace\.operator\."
+"""All that observation needs, beside the permission to ask any queue, which RabbitMQ calls to configure it."""
 
 
 @pytest.fixture(scope="session")
@@ -32,16 +37,31 @@ def observed_rabbitmq() -> Iterator[Container]:
         if VIRTUAL_HOST not in container.run("rabbitmqctl", "--quiet", "list_vhosts"):
             container.run("rabbitmqctl", "--quiet", "add_vhost", VIRTUAL_HOST)
         container.run("rabbitmqctl", "--quiet", "add_user", USER, PASSWORD)
-        container.run("rabbitmqctl", "--quiet", "set_permissions", "--vhost", VIRTUAL_HOST, USER, ".*", ".*", ".*")
+        container.run("rabbitmqctl", "--quiet", "add_user", OBSERVER, PASSWORD)
+        permit = ("rabbitmqctl", "--quiet", "set_permissions", "--vhost", VIRTUAL_HOST)
+        container.run(*permit, USER, ".*", ".*", ".*")
+        container.run(*permit, OBSERVER, r"^(?!amq\.).+$", OBSERVER_WRITES, OBSERVER_READS)
         yield container
     finally:
         container.remove()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def broker_url(observed_rabbitmq: Container) -> str:
-    """Where the broker is."""
+    """Where the broker is, for a user who may do anything."""
     return f"amqp://{USER}:{PASSWORD}@127.0.0.1:{observed_rabbitmq.ports[5672]}/{VIRTUAL_HOST}"
+
+
+@pytest.fixture(scope="session")
+def least_powers_url(observed_rabbitmq: Container) -> str:
+    """Where the broker is, for a user who may only observe."""
+    return f"amqp://{OBSERVER}:{PASSWORD}@127.0.0.1:{observed_rabbitmq.ports[5672]}/{VIRTUAL_HOST}"
+
+
+@pytest.fixture(scope="session")
+def metrics_url(observed_rabbitmq: Container) -> str:
+    """Where the metrics of its only node are."""
+    return f"http://127.0.0.1:{observed_rabbitmq.ports[15692]}"
 
 
 @pytest.fixture
@@ -66,15 +86,17 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture
-def observer(observed_rabbitmq: Container, broker_url: str, runner: asyncio.Runner) -> Iterator[RabbitMqObserver]:
+def observer(metrics_url: str, least_powers_url: str, runner: asyncio.Runner) -> Iterator[RabbitMqObserver]:
     """The operator's own observer."""
     observer = RabbitMqObserver(
+        # One node by two names, as a Service and a pod: it must not count twice.
         metrics=RabbitMqMetrics(
-            urls=[f"http://127.0.0.1:{observed_rabbitmq.ports[15692]}"],
+            urls=[metrics_url, metrics_url.replace("127.0.0.1", "localhost")],
             virtual_host=VIRTUAL_HOST,
             timeout_seconds=2.0,
         ),
-        declares=PassiveDeclares(broker_url=broker_url, timeout_seconds=2.0),
+        declares=PassiveDeclares(broker_url=least_powers_url, timeout_seconds=2.0),
+        clock=Clock(),
     )
     yield observer
     runner.run(observer.close())

@@ -29,6 +29,12 @@ def test_no_namespaces_is_the_whole_cluster(monkeypatch: pytest.MonkeyPatch) -> 
     assert read(monkeypatch, MILLRACE_NAMESPACES="").namespaces == ()
 
 
+def test_a_blank_address_is_a_source_that_is_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, MILLRACE_REDIS_BROKER_URL="", MILLRACE_PROMETHEUS_URL=" ")
+
+    assert (None, None) == (settings.redis_broker_url, settings.prometheus_url)
+
+
 def test_passwords_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in repr(read(monkeypatch))
 

@@ -1,4 +1,4 @@
-"""Drive the local cluster through kubectl and helm, the ones that `make cluster` chose; no other cluster is known here."""
+"""Drive the local cluster through kubectl and helm, the ones that `make cluster` chose; no other is known here."""
 
 import json
 import os
@@ -93,16 +93,17 @@ class Cluster:
         self.kubectl("rollout", "status", f"deployment/{deployment}", limit, timeout_seconds=timeout_seconds + 10)
 
     @contextmanager
-    def stream(self, *arguments: str, stdin: str = "") -> Iterator[Iterator[str]]:
-        """Run a kubectl command that goes on, and answer its lines as they come."""
+    def stream(self, *arguments: str, stdin: str | None = "") -> Iterator[Iterator[str]]:
+        """Run a kubectl command that goes on, and answer its lines as they come; None keeps its input open."""
         command = ("kubectl", "--namespace", self.namespace, *arguments)
         with subprocess.Popen(  # noqa: S603 - the commands are written in this package
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=PROJECT_ROOT
         ) as process:
             if process.stdin is None or process.stdout is None:
                 raise BenchError(f"'{' '.join(command)}' has no input or output")
-            process.stdin.write(stdin)
-            process.stdin.close()
+            if stdin is not None:
+                process.stdin.write(stdin)
+                process.stdin.close()
             try:
                 yield (line.rstrip("\n") for line in process.stdout)
             finally:

@@ -16,6 +16,7 @@ COLUMNS: Final = (
     ("pod-s", "pod_seconds", ""),
     ("per work-s", "pod_seconds_per_work_second", ""),
     ("pods", "pod_starts", ""),
+    ("busy stopped", "busy_pods_told_to_stop", ""),
     ("killed", "tasks_killed", ""),
     ("twice", "tasks_started_twice", ""),
     ("redeliv.", "redelivered", ""),
@@ -77,10 +78,11 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
 
 def verdicts(checks: Sequence[Mapping[str, Any]]) -> str:
     """Write each threshold with what was measured."""
-    return "\n".join(
-        f"{'met   ' if each['is_met'] else 'MISSED'}  {each['name']}: {each['measured']} (at most {each['at_most']})"
-        for each in checks
-    )
+    lines = []
+    for each in checks:
+        limit = f"at most {each['at_most']}" if "at_most" in each else f"at least {each['at_least']}"
+        lines.append(f"{'met   ' if each['is_met'] else 'MISSED'}  {each['name']}: {each['measured']} ({limit})")
+    return "\n".join(lines)
 
 
 def _cell(value: float | None, unit: str) -> str:

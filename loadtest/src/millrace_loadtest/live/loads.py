@@ -39,7 +39,7 @@ def on_off(*, periods: int = 5, half_seconds: float = 60.0, per_second: float = 
             tasks.append((round(at, 3), work_seconds))
     return Load(
         name="on-off",
-        title=f"{periods} times {half_seconds:g} s of {per_second:g} tasks/s of {work_seconds:g} s, then {half_seconds:g} s of silence",
+        title=f"{per_second:g} tasks/s of {work_seconds:g} s for {half_seconds:g} s, then none, {periods} times",
         tasks=tuple(tasks),
         limit_seconds=2 * half_seconds * periods + 300.0,
     )

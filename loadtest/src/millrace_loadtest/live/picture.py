@@ -1,10 +1,11 @@
-"""Draw two scalers under the same load, one above the other's time: replicas, what waits, and how long each task waited."""
+"""Draw scalers under the same load: replicas, what waits, and how long each task waited."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import matplotlib as mpl
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from millrace_loadtest.live.recording import Recording
 
@@ -16,19 +17,25 @@ GRID: Final = "#d9dde5"
 COLOURS: Final = ("#0b6e4f", "#c8553d", "#7a6ff0")
 """Dark green, brick, violet: also apart for people who do not tell red from green, by lightness."""
 WIDTH_INCHES: Final = 9.0
+HEIGHT_INCHES: Final = 8.2
 DOTS: Final = 150
+STYLE: Final[dict[Any, Any]] = {
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+}
 
 
 def draw(recordings: Sequence[Recording], titles: Mapping[str, str], *, heading: str, path: Path, cap: int) -> None:
     """Write the picture of all runs of one load."""
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415 - only after the backend that needs no screen
-
-    style = {"font.size": 11, "axes.edgecolor": INK, "text.color": INK, "axes.labelcolor": INK, "axes.grid": True}
-    with pyplot.rc_context({**style, "grid.color": GRID, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, (replicas, backlog, waits) = pyplot.subplots(
-            3, 1, sharex=True, figsize=(WIDTH_INCHES, 8.2), height_ratios=(1.5, 1, 1), layout="constrained"
-        )
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), layout="constrained")
+        replicas, backlog, waits = figure.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1))
         for recording, colour in zip(recordings, COLOURS, strict=False):
             _replicas(replicas, recording, titles[recording.scaler], colour)
             backlog.plot(*zip(*_until(recording.backlog, recording), strict=True), color=colour, linewidth=1.8)
@@ -45,7 +52,6 @@ def draw(recordings: Sequence[Recording], titles: Mapping[str, str], *, heading:
             axes.set_ylim(bottom=0)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DOTS)
-        pyplot.close(figure)
 
 
 def _replicas(axes: "Axes", recording: Recording, title: str, colour: str) -> None:

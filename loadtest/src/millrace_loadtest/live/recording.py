@@ -17,6 +17,8 @@ class Task:
     published: float
     starts: tuple[float, ...] = ()
     ends: tuple[float, ...] = ()
+    pods: tuple[str, ...] = ()
+    """Where it started, one for each start."""
 
     @property
     def wait(self) -> float | None:
@@ -40,6 +42,7 @@ class PodLife:
     name: str
     created: float
     gone: float | None
+    told_to_stop: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,8 @@ class Recording:
         """Read what was written down."""
         raw = json.loads(text)
         tasks = (
-            Task(**{**each, "starts": tuple(each["starts"]), "ends": tuple(each["ends"])}) for each in raw["tasks"]
+            Task(**{**each, **{key: tuple(each.get(key, ())) for key in ("starts", "ends", "pods")}})
+            for each in raw["tasks"]
         )
         return cls(
             **{
@@ -101,12 +105,25 @@ def figures(recording: Recording, *, cap: int, objective_seconds: float) -> dict
         "pod_seconds": _rounded(pod_seconds),
         "pod_seconds_per_work_second": _rounded(pod_seconds / work if work else None),
         "pod_starts": len(recording.pods),
+        "busy_pods_told_to_stop": busy_pods_told_to_stop(recording.tasks, recording.pods),
         "tasks": len(recording.tasks),
         "tasks_not_ended": sum(not task.ends for task in recording.tasks),
         "tasks_started_twice": sum(len(task.starts) > 1 for task in recording.tasks),
         "tasks_killed": sum(max(0, len(task.starts) - len(task.ends)) for task in recording.tasks),
         "redelivered": recording.redelivered,
     }
+
+
+def busy_pods_told_to_stop(tasks: Iterable[Task], pods: Iterable[PodLife]) -> int:
+    """Count the pods that were deleted in the middle of a task, whether or not it could end within the grace period."""
+    stops = {pod.name: pod.told_to_stop for pod in pods if pod.told_to_stop is not None}
+    busy = set()
+    for task in tasks:
+        for number, (pod, start) in enumerate(zip(task.pods, task.starts, strict=True)):
+            end = task.ends[number] if number < len(task.ends) else float("inf")
+            if start < stops.get(pod, start) < end:
+                busy.add(pod)
+    return len(busy)
 
 
 def first_at_least(replicas: Iterable[Replicas], count: int) -> float | None:

@@ -1,4 +1,4 @@
-"""What every live benchmark stands on: its own RabbitMQ and Redis, Deployments of plain Celery workers, one pod that plays loads.
+"""What every live benchmark stands on: its own RabbitMQ and Redis, plain Celery workers, one pod that plays loads.
 
 The workers ask for next to nothing, so that the node takes all of them; they know nothing of who scales them.
 """
@@ -38,7 +38,6 @@ def deployment(
     volumes = [
         {"name": "programs", "configMap": {"name": "programs"}},
         {"name": "rabbitmq", "configMap": {"name": "rabbitmq"}},
-        {"name": "tmp", "emptyDir": {}},
     ]
     spec: Resource = {
         "selector": {"matchLabels": labels},
@@ -100,10 +99,14 @@ def services_of_the_rig() -> list[Resource]:
         "command": ["python", "/bench/door.py", "rabbitmq", "5672", "15692"],
         "env": ENVIRONMENT,
         "resources": small,
-        "volumeMounts": [{"name": "programs", "mountPath": "/bench"}, {"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [{"name": "programs", "mountPath": "/bench"}],
     }
-    redis = {"image": REDIS_IMAGE, "command": ["redis-server", "--save", ""], "args": [], "resources": small}
-    redis["command"] = ["redis-server", "--save", "", "--protected-mode", "no"]
+    redis = {
+        "image": REDIS_IMAGE,
+        "command": ["redis-server", "--save", "", "--protected-mode", "no"],
+        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
+        "resources": small,
+    }
     return [
         object_of("ConfigMap", "programs", data=programs),
         object_of("ConfigMap", "rabbitmq", data={"conf": RABBITMQ_SETTINGS}),

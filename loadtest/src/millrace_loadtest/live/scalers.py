@@ -1,4 +1,4 @@
-"""Who scales the workers: Millrace as its chart installs it, or KEDA as its users tune it. Each leaves nothing behind."""
+"""Who scales the workers: Millrace as its chart installs it, or KEDA as its users tune it; each cleans up."""
 
 import json
 from collections.abc import Iterator

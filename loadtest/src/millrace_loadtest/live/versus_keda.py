@@ -18,6 +18,7 @@ from millrace_loadtest.live import comparison
 from millrace_loadtest.live.cluster import LOCAL, BenchError, Cluster, wait_until
 from millrace_loadtest.live.loads import LOADS, QUEUE, Load
 from millrace_loadtest.live.picture import draw
+from millrace_loadtest.live.progress import say
 from millrace_loadtest.live.recording import Recording
 from millrace_loadtest.live.rig import WORKER_IMAGE, rig, worker_deployment
 from millrace_loadtest.live.scalers import SCALERS, Scaler
@@ -30,11 +31,6 @@ OBJECTIVE_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 20.0
 """Both scalers have then looked at the empty queue several times."""
 RECORDINGS: Final = LOCAL / "bench" / "versus-keda"
-
-
-def say(text: str) -> None:
-    """Tell how far it is."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress for the terminal
 
 
 def plan_of(load: Load) -> dict[str, Any]:

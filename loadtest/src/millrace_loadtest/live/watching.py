@@ -3,8 +3,8 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +25,8 @@ class DeploymentWatch:
     """What was asked for and ready, each change with the moment at which it arrived here."""
 
     changes: list[tuple[float, int, int]] = field(default_factory=list)
-    pods: dict[str, tuple[float, float | None]] = field(default_factory=dict)
-    """Name to creation and end."""
+    pods: dict[str, PodLife] = field(default_factory=dict)
+    """By name, in seconds since the epoch."""
 
     @property
     def asked(self) -> int:
@@ -36,7 +36,7 @@ class DeploymentWatch:
     @property
     def is_empty(self) -> bool:
         """Nothing is asked for and every pod is gone."""
-        return self.asked == 0 and all(gone is not None for _, gone in self.pods.values())
+        return self.asked == 0 and all(pod.gone is not None for pod in self.pods.values())
 
     def read_deployment(self, lines: Iterator[str]) -> None:
         """Take lines `asked|ready` until they end."""
@@ -46,11 +46,15 @@ class DeploymentWatch:
                 self.changes.append((now(), asked, ready))
 
     def read_pods(self, lines: Iterator[str]) -> None:
-        """Take lines `event|pod|creation` until they end."""
+        """Take lines `event|pod|creation|deletion` until they end."""
         for line in lines:
-            event, pod, created = line.split("|")
-            began, _ = self.pods.get(pod, (datetime.fromisoformat(created).timestamp(), None))
-            self.pods[pod] = (began, now() if event == "DELETED" else None)
+            event, name, created, deletion = line.split("|")
+            pod = self.pods.get(name)
+            if pod is None:
+                pod = PodLife(name=name, created=datetime.fromisoformat(created).timestamp(), gone=None)
+            if deletion and pod.told_to_stop is None:
+                pod = replace(pod, told_to_stop=now())
+            self.pods[name] = replace(pod, gone=now() if event == "DELETED" else None)
 
     def replicas(self, zero: float, *, since: float) -> tuple[Replicas, ...]:
         """Answer the changes after `since`, and the last one before, in seconds after `zero`."""
@@ -61,9 +65,14 @@ class DeploymentWatch:
     def lives(self, zero: float, *, since: float) -> tuple[PodLife, ...]:
         """Answer the pods that lived after `since`, in seconds after `zero`; creation times are whole seconds."""
         return tuple(
-            PodLife(name=name, created=created - zero, gone=None if gone is None else round(gone - zero, 3))
-            for name, (created, gone) in self.pods.items()
-            if gone is None or gone >= since
+            PodLife(
+                name=pod.name,
+                created=pod.created - zero,
+                gone=None if pod.gone is None else round(pod.gone - zero, 3),
+                told_to_stop=None if pod.told_to_stop is None else round(pod.told_to_stop - zero, 3),
+            )
+            for pod in self.pods.values()
+            if pod.gone is None or pod.gone >= since
         )
 
 
@@ -72,7 +81,8 @@ def watched(cluster: Cluster, deployment: str) -> Iterator[DeploymentWatch]:
     """Watch a Deployment and its pods."""
     seen = DeploymentWatch()
     shape = '--output=jsonpath={.spec.replicas}|{.status.readyReplicas}{"\\n"}'
-    life = '--output=jsonpath={.type}|{.object.metadata.name}|{.object.metadata.creationTimestamp}{"\\n"}'
+    about = "|".join("{.object.metadata." + key + "}" for key in ("name", "creationTimestamp", "deletionTimestamp"))
+    life = "--output=jsonpath={.type}|" + about + '{"\\n"}'
     with ExitStack() as stack:
         of_deployment = stack.enter_context(cluster.stream("get", "deployment", deployment, "--watch", shape))
         of_pods = stack.enter_context(
@@ -120,12 +130,16 @@ class Played:
                 published=about["at"] - zero,
                 starts=self._times(task, "started", zero),
                 ends=self._times(task, "ended", zero),
+                pods=tuple(note["pod"] for note in self._notes(task, "started")),
             )
             for task, about in self.published.items()
         )
 
     def _times(self, task: str, kind: str, zero: float) -> tuple[float, ...]:
-        return tuple(sorted(note["at"] - zero for note in self.notes.get(task, ()) if note["kind"] == kind))
+        return tuple(note["at"] - zero for note in self._notes(task, kind))
+
+    def _notes(self, task: str, kind: str) -> list[dict[str, Any]]:
+        return sorted((note for note in self.notes.get(task, ()) if note["kind"] == kind), key=lambda note: note["at"])
 
 
 def play(cluster: Cluster, plan: dict[str, Any], *, into: Played | None = None) -> Played:

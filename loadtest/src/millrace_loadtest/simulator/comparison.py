@@ -1,8 +1,6 @@
 """All policies on the same loads: one run for each policy and seed, several at once."""
 
-import multiprocessing
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 from statistics import fmean
@@ -10,14 +8,15 @@ from typing import Final
 
 from millrace_loadtest.simulator.ledger import Outcome
 from millrace_loadtest.simulator.millrace import Law
+from millrace_loadtest.simulator.parallel import map_all
 from millrace_loadtest.simulator.play import Moment, play
 from millrace_loadtest.simulator.policies import KEDA, make_scaler
 from millrace_loadtest.simulator.pool import SimulatedPool
+from millrace_loadtest.simulator.progress import Progress
 from millrace_loadtest.simulator.scenario import Scenario
 
 Averages = Mapping[str, float | None]
 """The fields of an Outcome and `cost`, as means over the seeds."""
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +37,11 @@ def run_once(run: Run, *, film: list[Moment] | None = None) -> Outcome:
     return play(pool, scaler, run.scenario.goal, film=film)
 
 
-_runs: Sequence[Run] = ()
-
-
-def _run_by_index(index: int) -> tuple[int, Outcome]:
-    return index, run_once(_runs[index])
-
-
-def run_all(runs: Sequence[Run], *, progress: Progress | None = None, processes: int | None = None) -> list[Outcome]:
-    """Play many runs, on as many processes as there are cores."""
-    global _runs  # noqa: PLW0603 - forked workers inherit it: scenarios hold functions, which cannot be pickled
-    _runs = runs
-    outcomes: dict[int, Outcome] = {}
-    workers = min(processes or os.cpu_count() or 1, len(runs))
-    # fork keeps what is loaded; the runs share nothing else.
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
-        for index, outcome in pool.imap_unordered(_run_by_index, range(len(runs))):
-            outcomes[index] = outcome
-            if progress:
-                progress(len(outcomes), len(runs))
-    return [outcomes[index] for index in range(len(runs))]
+def run_filmed(run: Run) -> list[Moment]:
+    """Play one run and return what a picture shows of it."""
+    film: list[Moment] = []
+    run_once(run, film=film)
+    return film
 
 
 def compare(
@@ -70,7 +54,7 @@ def compare(
 ) -> dict[str, Averages]:
     """Return each policy's means over the seeds."""
     runs = [Run(scenario, policy, seed, law) for policy in policies for seed in seeds]
-    outcomes = run_all(runs, progress=progress)
+    outcomes = map_all(run_once, runs, progress=progress)
     size = len(seeds)
     return {policy: average(outcomes[i * size : (i + 1) * size]) for i, policy in enumerate(policies)}
 
@@ -97,7 +81,8 @@ def best_keda(averages: Mapping[str, Averages], *, percentile: int) -> str | Non
     meeting = [name for name in kedas if value(averages[name], "share_within") >= percentile / 100]
     if meeting:
         return min(meeting, key=lambda name: value(averages[name], "pod_seconds"))
-    return max(kedas, key=lambda name: value(averages[name], "share_within"), default=None)
+    nearest = lambda name: (value(averages[name], "share_within"), -value(averages[name], "p95"))  # noqa: E731
+    return max(kedas, key=nearest, default=None)
 
 
 def value(averages: Averages, name: str) -> float:

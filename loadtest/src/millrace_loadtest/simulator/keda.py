@@ -109,9 +109,7 @@ class Keda:
             return
         recommended = max(self._proposals(current))
         self._recommended = [
-            (at, replicas)
-            for at, replicas in self._recommended
-            if at > pool.now - self._settings.window_seconds
+            (at, replicas) for at, replicas in self._recommended if at > pool.now - self._settings.window_seconds
         ]
         self._recommended.append((pool.now, recommended))
         wanted = max(replicas for _, replicas in self._recommended) if recommended < current else recommended
@@ -131,6 +129,4 @@ class Keda:
         return current if is_tolerable else math.ceil(total / target)
 
     def _write(self, pool: SimulatedPool, replicas: int) -> None:
-        write_replicas(
-            pool, replicas, removal=self._removal, grace_seconds=self._grace_seconds, chance=self._chance
-        )
+        write_replicas(pool, replicas, removal=self._removal, grace_seconds=self._grace_seconds, chance=self._chance)

@@ -71,6 +71,4 @@ class Knative:
             self._zero_since = pool.now
         if self._zero_since is not None and pool.now - self._zero_since < TO_ZERO_GRACE_SECONDS:
             wanted = 1
-        write_replicas(
-            pool, wanted, removal=as_kubernetes_does, grace_seconds=self._grace_seconds, chance=self._chance
-        )
+        write_replicas(pool, wanted, removal=as_kubernetes_does, grace_seconds=self._grace_seconds, chance=self._chance)

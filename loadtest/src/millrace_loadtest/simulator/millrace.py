@@ -1,15 +1,12 @@
-"""Millrace as it runs in a cluster: the operator's own decision functions once a second, and its way of removing pods.
-
-Only pods that start or are idle go. An idle one is told to take no more tasks, and `replicas` are lowered when it is
-seen to hold nothing about a second later; if load returns first it is told to go on.
-"""
+"""Millrace as it runs in a cluster: the operator's own decision functions, once a second."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from millrace_loadtest.simulator.pool import Phase, Pod, SimulatedPool
+from millrace_loadtest.simulator.actuator import Actuator
+from millrace_loadtest.simulator.pool import Phase, SimulatedPool
 from millrace_loadtest.simulator.scaler import begin_with
 from millrace_operator.api.worker_pool import PoolPolicy
 from millrace_operator.decision import decide as operator
@@ -20,8 +17,6 @@ from millrace_operator.model.pool_state import PoolState
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
 
 TICK_SECONDS: Final = 1.0
-DRAIN_SECONDS: Final = 1.0
-"""From the order to take no more tasks until heartbeats and consumer count confirm that a pod holds nothing."""
 
 Law = Callable[..., tuple[ScalingDecision, Memory]]
 """`decide` of the operator, or a variant of it."""
@@ -49,6 +44,7 @@ class Millrace:
         self._blackout = blackout
         self._next_at = chance.uniform(0, TICK_SECONDS)
         self._memory: Memory | None = None
+        self._actuator = Actuator()
 
     def begin(self, pool: SimulatedPool) -> None:
         """Start with minReplicas."""
@@ -71,7 +67,7 @@ class Millrace:
             now=pool.now,
         )
         self.note(pool.now, decision)
-        actuate(pool, decision.replicas)
+        self._actuator.bring(pool, decision.replicas)
 
     def note(self, now: float, decision: ScalingDecision) -> None:
         """Keep a decision that is news."""
@@ -118,44 +114,3 @@ def outlook_of(pool: SimulatedPool) -> Outlook:
     """Know of each source when it is due next."""
     coming = next((due for due in pool.workload.known if due.at > pool.now), None)
     return (coming,) if coming else ()
-
-
-def actuate(pool: SimulatedPool, replicas: int) -> None:
-    """Bring a pool to a number of replicas: up at once, down by draining idle pods."""
-    alive = pool.alive
-    draining = [pod for pod in alive if pod.draining_since is not None]
-    staying = len(alive) - len(draining)
-    if replicas > staying:
-        returning = sorted(draining, key=_drained_last)[: replicas - staying]
-        for pod in returning:
-            pool.rearm(pod)
-        if replicas > len(alive):
-            pool.ledger.wrote(pool.now, len(alive), replicas)
-            pool.add(replicas - len(alive))
-            return
-    gone = [pod for pod in draining if _has_drained(pod, pool.now)]
-    if replicas < staying:
-        gone += _choose_victims(pool, [pod for pod in alive if pod.draining_since is None], staying - replicas)
-    if gone:
-        pool.ledger.wrote(pool.now, len(alive), len(alive) - len(gone))
-        pool.stop(gone, grace_seconds=pool.traits.grace_seconds)
-
-
-def _choose_victims(pool: SimulatedPool, pods: list[Pod], number: int) -> list[Pod]:
-    """Return the starting pods that go at once, and drain idle ones for the rest. Busy pods wait for their turn."""
-    newest_first = sorted(pods, key=lambda pod: -pod.created_at)
-    starting = [pod for pod in newest_first if pod.phase is Phase.STARTING][:number]
-    idle = [pod for pod in newest_first if pod.phase is Phase.SERVING and not pod.running]
-    for pod in idle[: number - len(starting)]:
-        pool.drain(pod)
-    return starting
-
-
-def _has_drained(pod: Pod, now: float) -> bool:
-    """Tell whether a draining pod was seen to hold nothing, by now."""
-    is_over = pod.draining_since is not None and now - pod.draining_since >= DRAIN_SECONDS - 1e-6
-    return is_over and pod.is_deaf and not pod.running
-
-
-def _drained_last(pod: Pod) -> float:
-    return -(pod.draining_since or 0.0)

@@ -18,6 +18,7 @@ class Oracle:
         self._goal = goal
         self._chance = chance
         self._next_at = 0.0
+        self._held = 0
 
     def begin(self, pool: SimulatedPool) -> None:
         """Start with none."""
@@ -47,13 +48,19 @@ class Oracle:
         return math.ceil(slots / self._goal.concurrency)
 
     def _for_batches(self, pool: SimulatedPool) -> int:
-        """Pods that start the tasks of batches, due or there, within the objective."""
+        """Pods for a batch: from a cold start before it until its last task has begun, then those that run."""
         load = pool.workload
         if not load.batches:
             return 0
-        due = sum(tasks for at, tasks in load.batches if pool.now < at <= pool.now + pool.traits.cold_start_seconds)
-        need = (due + len(pool.waiting) + 0.5 * pool.running) * load.service_seconds
-        return math.ceil(need / max(self._goal.wait_seconds, load.service_seconds) / self._goal.concurrency)
+        service = load.service_seconds
+        for at, tasks in load.batches:
+            if pool.now - TICK_SECONDS < at <= pool.now + pool.traits.cold_start_seconds + TICK_SECONDS:
+                needed = math.ceil(tasks * service / max(self._goal.wait_seconds, service))
+                self._held = max(self._held, needed)
+                return self._held
+        if not pool.waiting:
+            self._held = math.ceil(pool.running / self._goal.concurrency)
+        return self._held
 
 
 @lru_cache(maxsize=100_000)

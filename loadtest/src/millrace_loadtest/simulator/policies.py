@@ -61,15 +61,13 @@ SHOWN: Final[Mapping[str, Settings]] = {
         poll_seconds=TUNED_POLL_SECONDS,
         is_idle_first=True,
     ),
-    "keda-one-brisk": _tuned(
-        _per_slot, cooldown_seconds=SHORT_COOLDOWN_SECONDS, window_seconds=SHORT_COOLDOWN_SECONDS
-    ),
+    "keda-one-brisk": _tuned(_per_slot, cooldown_seconds=SHORT_COOLDOWN_SECONDS, window_seconds=SHORT_COOLDOWN_SECONDS),
     "keda-length-brisk": _tuned(
         _per_objective, cooldown_seconds=SHORT_COOLDOWN_SECONDS, window_seconds=SHORT_COOLDOWN_SECONDS
     ),
     "hpa": lambda scenario: KedaSettings(length_target=_per_objective(scenario), min_replicas=1),
 }
-"""Shown beside them, no rival: an order of removal that KEDA does not have, a short window of the HPA, the HPA alone."""
+"""Shown beside them: an order of removal that KEDA does not have, a short window of the HPA, the HPA alone."""
 
 KNATIVE: Final = "knative"
 NAMES: Final = (MILLRACE, *KEDA, *SHOWN, KNATIVE, ORACLE)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -27,9 +27,38 @@ class Scenario:
     draw: Callable[[int], Workload]
 
 
+SCENARIOS: Final = Path(__file__).resolve().parents[3] / "scenarios"
+COMPARISON: Final = "comparison"
+
+
+def comparisons() -> list[Scenario]:
+    """Load the scenarios that compare policies on one pool."""
+    paths = sorted(SCENARIOS.glob("*/scenario.yaml"))
+    return [load_scenario(path) for path in paths if kind_of(path) == COMPARISON]
+
+
+def kind_of(path: Path) -> str:
+    """Say what a scenario measures."""
+    return str(read_yaml(path).get("kind", COMPARISON))
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read a file of a scenario."""
+    try:
+        text = yaml.safe_load(path.read_text())
+    except OSError as error:
+        known = ", ".join(sorted(found.parent.name for found in SCENARIOS.glob("*/scenario.yaml")))
+        raise InputError(f"{path} cannot be read ({error.strerror}); scenarios are {known}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no YAML: {error}") from error
+    if not isinstance(text, dict):
+        raise InputError(f"{path} must be a mapping")
+    return text
+
+
 def load_scenario(path: Path) -> Scenario:
     """Read a scenario."""
-    return scenario_from(yaml.safe_load(path.read_text()), name=path.parent.name)
+    return scenario_from(read_yaml(path), name=path.parent.name)
 
 
 def scenario_from(text: Mapping[str, Any], *, name: str) -> Scenario:
@@ -64,4 +93,17 @@ def _scenario(text: Mapping[str, Any], name: str) -> Scenario:
         ),
         service_seconds=service.mean,
         draw=draw,
+    )
+
+
+def recorded_scenario(workload: Workload, *, name: str, goal: Goal, traits: PodTraits) -> Scenario:
+    """View a recorded load as a scenario: the same for each seed."""
+    rate = len(workload.arrivals) / workload.horizon if workload.horizon else 0.0
+    return Scenario(
+        name=name,
+        title=f"{len(workload.arrivals):,} tasks of {workload.service_seconds:.3g} s on average, {rate:.3g} a second",
+        goal=goal,
+        traits=traits,
+        service_seconds=workload.service_seconds,
+        draw=lambda _: workload,
     )

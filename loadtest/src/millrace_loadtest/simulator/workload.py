@@ -89,7 +89,9 @@ def draw_workload(
     )
 
 
-def replayed_workload(arrivals: Sequence[float], services: Sequence[float], *, smooth_seconds: float = 60.0) -> Workload:
+def replayed_workload(
+    arrivals: Sequence[float], services: Sequence[float], *, smooth_seconds: float = 30.0
+) -> Workload:
     """View recorded tasks as a load; the "true" rate is that of the seconds around a moment."""
     horizon = arrivals[-1] if arrivals else 0.0
     bins = [0] * (int(horizon) + 2)
@@ -102,7 +104,7 @@ def replayed_workload(arrivals: Sequence[float], services: Sequence[float], *, s
 
     def rate(at: float) -> float:
         first, last = max(0, int(at) - half), min(len(bins), int(at) + half)
-        return (sums[last] - sums[first]) / (last - first) if last > first and at <= horizon else 0.0
+        return (sums[last] - sums[first]) / (last - first) if last > first else 0.0
 
     return Workload(arrivals=arrivals, services=services, horizon=horizon, rate=rate)
 

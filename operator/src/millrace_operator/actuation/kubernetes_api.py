@@ -152,6 +152,33 @@ class KubernetesApi:
             _content_type=MERGE_PATCH,
         )
 
+    async def lower_deployment(self, *, namespace: str, name: str, previous: int, replicas: int) -> None:
+        """Lower spec.replicas only if it still is `previous`: what somebody else wrote meanwhile is never undone."""
+        await self._call(
+            f"scale deployment {namespace}/{name} from {previous} to {replicas}",
+            self._apps.patch_namespaced_deployment_scale,
+            namespace=namespace,
+            name=name,
+            body=[
+                {"op": "test", "path": "/spec/replicas", "value": previous},
+                {"op": "replace", "path": "/spec/replicas", "value": replicas},
+            ],
+            field_manager=COMPONENT,
+            _content_type=JSON_PATCH,
+        )
+
+    async def annotate_pod(self, *, namespace: str, name: str, annotations: Mapping[str, str | None]) -> None:
+        """Write annotations of a pod; None removes one."""
+        await self._call(
+            f"annotate pod {namespace}/{name}",
+            self._core.patch_namespaced_pod,
+            namespace=namespace,
+            name=name,
+            body={"metadata": {"annotations": dict(annotations)}},
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
     async def record_event(
         self, body: Mapping[str, Any], *, type_: Literal["Normal", "Warning"], reason: str, message: str, now: float
     ) -> None:

@@ -1,7 +1,7 @@
 """Tell Celery workers to take no more tasks from a queue, or to take them again.
 
-Celery's own remote control does it, so that any Celery app understands, on RabbitMQ and on Redis. The library blocks, so
-it runs in one thread of its own. Both commands may be repeated: done twice is the same as done once.
+Celery's own remote control does it, so that any Celery app understands, on RabbitMQ and on Redis. The library blocks,
+so it runs in one thread of its own. Both commands may be repeated: done twice is the same as done once.
 """
 
 import asyncio
@@ -56,9 +56,7 @@ class WorkerControl:
 
     def _broadcast(self, command: Callable[..., Any], queue: str, nodes: list[str]) -> frozenset[str]:
         # With a limit the answer of the last worker ends the wait; without one it always takes the whole time.
-        answers = command(
-            queue, destination=nodes, reply=True, limit=len(nodes), timeout=self._timeout_seconds
-        )
+        answers = command(queue, destination=nodes, reply=True, limit=len(nodes), timeout=self._timeout_seconds)
         return frozenset(
             node for answer in answers or () for node, said in answer.items() if node in nodes and "ok" in said
         )

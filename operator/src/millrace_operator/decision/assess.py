@@ -13,8 +13,8 @@ from millrace_operator.decision.assessment import Assessment
 from millrace_operator.decision.bounds import within_bounds
 from millrace_operator.decision.demand import Demand, Rates, Work
 from millrace_operator.decision.estimation import arrival_rate, service_seconds
-from millrace_operator.decision.history import extend
-from millrace_operator.decision.keep_alive import REMEMBERED_GAPS, delay_seconds, keep_alive_seconds
+from millrace_operator.decision.history import History, extend
+from millrace_operator.decision.keep_alive import Prices, climb, kept, prices, stay_seconds
 from millrace_operator.decision.known_future import MARGIN_SECONDS, look_ahead, tasks_due
 from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, REMEMBERED_STARTS, Memory
 from millrace_operator.decision.schedules import Floor, floor_at
@@ -30,6 +30,8 @@ from millrace_operator.model.outlook import Outlook
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.model.reading import QueueReading, Reading, Unknown
 
+DELAY_SHARE: Final = 0.5
+LEAST_DELAY_SECONDS: Final = 5.0
 HOLD_AFTER_START_SECONDS: Final = 30.0
 """An operator that has just started, or can see again, lowers nothing before it has watched for this long."""
 
@@ -43,6 +45,8 @@ class _Seen:
     work: Work
     due_source: str
     rates: Rates | None
+    cold_start_seconds: float
+    """Measured, or assumed until it is."""
     supply: Supply
     estimates: Estimates
     memory: Memory
@@ -81,7 +85,7 @@ def assess(
 def _look(
     policy: PoolPolicy, state: PoolState, reading: QueueReading, outlook: Outlook, memory: Memory, now: float
 ) -> _Seen:
-    history = extend(memory.history, reading)
+    history = extend(memory.history, reading, service_seconds=memory.service_seconds)
     service = service_seconds(history) or memory.service_seconds
     cold = memory.cold_start_seconds
     assumed_cold = DEFAULT_COLD_START_SECONDS if cold is None else cold
@@ -96,8 +100,6 @@ def _look(
         service_seconds=service,
         failures=0,
         foresight=look_ahead(memory.foresight, outlook, arrived=arrived, now=now),
-        gaps=_gaps(memory, reading, now),
-        idle_since=None if reading.tasks else (now if memory.idle_since is None else memory.idle_since),
     )
     rates = None
     if service is not None:
@@ -108,7 +110,7 @@ def _look(
             service_seconds=service,
             cold_start_seconds=assumed_cold,
         )
-    keep = keep_alive_seconds(memory.gaps, cold_start_seconds=assumed_cold, objective=policy.objective)
+    price = prices(cold_start_seconds=assumed_cold, objective=policy.objective)
     supply = supply_of(state, concurrency=policy.concurrency, cold_start_seconds=assumed_cold, now=now)
     work = Work(waiting=reading.ready, running=reading.unacked, due=due)
     estimates = Estimates(
@@ -116,7 +118,7 @@ def _look(
         arrivals_upper_per_second=arrivals[1] if arrivals else None,
         service_seconds=service,
         cold_start_seconds=cold,
-        keep_alive_seconds=keep if policy.idle_seconds is None else policy.idle_seconds,
+        keep_alive_seconds=stay_seconds(memory.ladder, 0, price) if policy.idle_seconds is None else policy.idle_seconds,
         oldest_wait_seconds=oldest_wait(history, waiting=reading.ready),
         wait_seconds=_wait(work, service, supply),
     )
@@ -126,6 +128,7 @@ def _look(
         work=work,
         due_source=due_source,
         rates=rates,
+        cold_start_seconds=assumed_cold,
         supply=supply,
         estimates=estimates,
         memory=memory,
@@ -137,23 +140,28 @@ def _wanted(seen: _Seen) -> tuple[Assessment, Memory]:
     policy, state, memory, now = seen.policy, seen.state, seen.memory, seen.now
     if seen.rates is None:
         needs = law.slot_for_each_task(seen.work, concurrency=policy.concurrency)
-        cold = DEFAULT_COLD_START_SECONDS
     else:
-        needs = law.demand(seen.work, rates=seen.rates, supply=seen.supply, objective=policy.objective)
-        cold = seen.rates.cold_start_seconds
+        needs = law.demand(seen.work, rates=seen.rates, supply=seen.supply, policy=policy)
+    cold = seen.cold_start_seconds
     floor = floor_at(policy.schedules, moment=now, lead_seconds=cold) if policy.schedules else None
-    demanded = max(needs.replicas, floor.replicas if floor else 0)
+    demanded = max(needs.replicas, floor.replicas if floor else 0, _already_starting(seen))
     # Bounded before it is remembered, so that a demand beyond maxReplicas does not hold after maxReplicas was raised.
     needed = within_bounds(demanded, policy)
-    delay = delay_seconds(cold) if policy.idle_seconds is None else policy.idle_seconds
+    delay = max(LEAST_DELAY_SECONDS, DELAY_SHARE * cold) if policy.idle_seconds is None else policy.idle_seconds
     stairs = remember(memory.stairs, Step(now, needed), delay_seconds=delay)
     held = within_bounds(stabilised(stairs, asked=state.asked, delay_seconds=delay, now=now), policy)
-    kept = _kept_alive(seen)
-    wanted = max(held, kept)
-    reason = _reason(seen, needs=needs, floor=floor, demanded=demanded, needed=needed, held=held, kept=kept)
+    price = prices(cold_start_seconds=cold, objective=policy.objective)
+    memory = replace(memory, stairs=stairs)
+    # What is known beforehand finds its pods ready; none needs to stand by for it.
+    if now - memory.foresight.last_at > law.ENVELOPE_SECONDS[-1]:
+        level = _level(seen, needs, price)
+        memory = replace(memory, ladder=climb(memory.ladder, needed=level, prices=price, now=now))
+    standing = _kept_alive(seen, memory, price)
+    wanted = max(held, standing)
+    reason = _reason(seen, needs=needs, floor=floor, demanded=demanded, needed=needed, held=held, kept=standing)
     why = _why(seen, reason=reason, demanded=demanded, needed=needed, floor=floor, delay=delay)
     estimates = replace(seen.estimates, miss_probability=_miss(seen, wanted))
-    return Assessment(wanted=wanted, reason=reason, why=why, estimates=estimates), replace(memory, stairs=stairs)
+    return Assessment(wanted=wanted, reason=reason, why=why, estimates=estimates), memory
 
 
 def _reason(
@@ -162,12 +170,12 @@ def _reason(
     policy, asked = seen.policy, seen.state.asked
     if demanded > policy.max_replicas or asked > policy.max_replicas == held:
         return Reason.AT_MAXIMUM
+    if max(held, kept) < asked:
+        return Reason.IDLE_SCALE_DOWN
     if kept > held:
         return Reason.KEEP_ALIVE
     if held > needed:
         return Reason.WAITING_FOR_IDLE
-    if held < asked:
-        return Reason.IDLE_SCALE_DOWN
     if demanded <= policy.min_replicas:
         return Reason.AT_MINIMUM
     if floor is not None and floor.replicas == demanded:
@@ -202,20 +210,44 @@ def _why(
         case Reason.SCHEDULED_FLOOR if floor is not None:
             return f"{work}; schedule {floor.schedule.cron!r} asks for {floor.replicas:,} at least"
         case Reason.KNOWN_TASKS_DUE:
-            return f"{count(seen.work.due, 'task')} of {seen.due_source} come due, {terms}; {work}"
+            come = "comes" if seen.work.due == 1 else "come"
+            return f"{count(seen.work.due, 'task')} of {seen.due_source} {come} due, {terms}; {work}"
         case Reason.BACKLOG_TO_DRAIN | Reason.STEADY_LOAD:
             return f"{work}; {terms}"
         case _:
             return work
 
 
-def _kept_alive(seen: _Seen) -> int:
-    """Keep one pod that is there while it may be wanted again soon; none is started for it."""
-    idle_since, policy = seen.memory.idle_since, seen.policy
-    if policy.idle_seconds is not None or idle_since is None or not seen.state.asked:
+def _already_starting(seen: _Seen) -> int:
+    """Count the pods that are there or on their way while tasks wait: what was asked for them is not taken back."""
+    return seen.supply.pods if seen.work.waiting and seen.supply.ready_in_seconds else 0
+
+
+def _level(seen: _Seen, needs: Demand, price: Prices) -> int:
+    """Count the pods that are needed now, for what is learned of how often they are.
+
+    Those that would have kept every task of the last minutes within the objective, had they stood ready. Where starting
+    them makes tasks late, what is asked for in haste counts as well: it was missing.
+    """
+    tasks = seen.work.waiting + seen.work.running
+    least = min(1, tasks)
+    if seen.rates is None:
+        return max(least, needs.replicas if price.is_late else 0)
+    standing = law.standing_replicas(
+        seen.memory.history,
+        service_seconds=seen.rates.service_seconds,
+        objective=seen.policy.objective,
+        concurrency=seen.policy.concurrency,
+    )
+    return max(least, standing)
+
+
+def _kept_alive(seen: _Seen, memory: Memory, price: Prices) -> int:
+    """Count the pods that are there and stay, because they may be needed again soon; none is started for it."""
+    if seen.policy.idle_seconds is not None:
         return 0
-    stay = seen.estimates.keep_alive_seconds or 0.0
-    return min(1, policy.max_replicas) if seen.now - idle_since < stay else 0
+    stay = kept(memory.ladder, prices=price, least_seconds=0.0, now=seen.now)
+    return min(stay, seen.state.asked, seen.policy.max_replicas)
 
 
 def _held(
@@ -234,14 +266,8 @@ def _held(
     reason = Reason.FALLBACK_REPLICAS if is_fallback else Reason.METRICS_UNAVAILABLE
     stairs = (Step(now + HOLD_AFTER_START_SECONDS, wanted),)
     return Assessment(wanted=wanted, reason=reason, why=why, is_known=False), replace(
-        memory, stairs=stairs, failures=failures, idle_since=None
+        memory, stairs=stairs, failures=failures
     )
-
-
-def _gaps(memory: Memory, reading: QueueReading, now: float) -> tuple[float, ...]:
-    if memory.idle_since is None or not reading.tasks:
-        return memory.gaps
-    return (*memory.gaps, now - memory.idle_since)[-REMEMBERED_GAPS:]
 
 
 def _wait(work: Work, service: float | None, supply: Supply) -> float | None:

@@ -56,24 +56,56 @@ def share_budget(capacity: int, claims: Sequence[Claim]) -> Mapping[str, Grant]:
 
 @lru_cache(maxsize=KEPT_ANSWERS)
 def _share(capacity: int, claims: tuple[Claim, ...]) -> Mapping[str, Grant]:
-    shares, _ = _deal(capacity, claims, dict.fromkeys(_names(claims), 0), {claim.pool: claim.floor for claim in claims})
-    left = capacity - _units(claims, shares)
-    shares, left = _deal(left, claims, shares, {claim.pool: max(claim.floor, min(1, claim.demand)) for claim in claims})
-    shares, _ = _deal(left, claims, shares, {claim.pool: claim.demand for claim in claims})
-    ceilings = _ceilings(capacity, claims, shares)
-    return MappingProxyType(
-        {name: Grant(share=shares[name], ceiling=ceilings[name]) for name in _names(claims)}
-    )
+    shares = {claim.pool: 0 for claim in claims}
+    _deal(capacity, claims, shares, {claim.pool: claim.floor for claim in claims})
+    _deal(capacity, claims, shares, {claim.pool: max(claim.floor, min(1, claim.demand)) for claim in claims})
+    _deal(capacity, claims, shares, {claim.pool: claim.demand for claim in claims})
+    ceilings = {claim.pool: claim.held for claim in claims}
+    growing = tuple(claim for claim in claims if claim.held < shares[claim.pool])
+    # Whoever holds more than its share is no part of this deal, but what it holds is taken.
+    taken = _units(claims, ceilings) - _units(growing, ceilings)
+    _deal(capacity - taken, growing, ceilings, shares)
+    short = _units(growing, shares) - _units(growing, {claim.pool: claim.held for claim in growing})
+    held = sum(claim.held * claim.units_per_replica for claim in claims)
+    _release(held + short - capacity, claims, ceilings, shares)
+    return MappingProxyType({pool: Grant(share=shares[pool], ceiling=ceilings[pool]) for pool in shares})
 
 
-def _deal(
-    units: int, claims: tuple[Claim, ...], start: Mapping[str, int], limits: Mapping[str, int]
-) -> tuple[dict[str, int], int]:
-    """Deal replicas on top of `start`, none above its limit; answer who has how many, and the units that are left."""
-    dealt = dict(start)
-    queue = [(_turn(claim, dealt[claim.pool]), claim) for claim in claims if dealt[claim.pool] < limits[claim.pool]]
-    queue = [(*turn, claim) for turn, claim in queue]  # type: ignore[misc]
-    heapify(queue)
-    while queue:
-        claim = heappop(queue)[-1]
-    return dealt, units
+def _deal(capacity: int, claims: Sequence[Claim], dealt: dict[str, int], limits: Mapping[str, int]) -> None:
+    """Deal what is left of `capacity`, one replica at a time, to who is furthest below its weight and its limit."""
+    left = capacity - _units(claims, dealt)
+    turns = [(_turn(claim, dealt[claim.pool]), claim) for claim in claims if dealt[claim.pool] < limits[claim.pool]]
+    heapify(turns)
+    while turns:
+        _, claim = heappop(turns)
+        if claim.units_per_replica > left:
+            continue
+        left -= claim.units_per_replica
+        dealt[claim.pool] += 1
+        if dealt[claim.pool] < limits[claim.pool]:
+            heappush(turns, (_turn(claim, dealt[claim.pool]), claim))
+
+
+def _turn(claim: Claim, has: int) -> tuple[float, bool, str]:
+    # Of equal claims that one goes first which holds the replica already: nothing moves for the sake of a tie.
+    return (2 * has + 1) * claim.units_per_replica / claim.priority, has >= claim.held, claim.pool
+
+
+def _release(units: int, claims: Sequence[Claim], ceilings: dict[str, int], shares: Mapping[str, int]) -> None:
+    """Lower ceilings until `units` would be free: replicas that nobody needs first, then who is furthest above."""
+    turns = [(_last_turn(claim, claim.held), claim) for claim in claims if claim.held > shares[claim.pool]]
+    heapify(turns)
+    while units > 0 and turns:
+        _, claim = heappop(turns)
+        units -= claim.units_per_replica
+        ceilings[claim.pool] -= 1
+        if ceilings[claim.pool] > shares[claim.pool]:
+            heappush(turns, (_last_turn(claim, ceilings[claim.pool]), claim))
+
+
+def _last_turn(claim: Claim, has: int) -> tuple[bool, float, str]:
+    return has <= claim.demand, -(2 * has - 1) * claim.units_per_replica / claim.priority, claim.pool
+
+
+def _units(claims: Sequence[Claim], replicas: Mapping[str, int]) -> int:
+    return sum(replicas[claim.pool] * claim.units_per_replica for claim in claims)

@@ -4,12 +4,19 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from millrace_operator.api.worker_pool import Objective
+from millrace_operator.api.worker_pool import Objective, PoolPolicy
+from millrace_operator.decision.history import History, mark_before
 from millrace_operator.decision.staffing import slots_for_load
 from millrace_operator.decision.supply import Supply
 
 MARGIN: Final = 0.7
 """Share of the objective that plans may use up: the rest is for what estimates do not know."""
+
+
+STANDING_MARGIN: Final = 0.5
+LATE_SHARE: Final = 0.5
+"""Share of the objective in which tasks are started that are late already."""
+ENVELOPE_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +69,12 @@ def slot_for_each_task(work: Work, *, concurrency: int) -> Demand:
     )
 
 
-def demand(work: Work, *, rates: Rates, supply: Supply, objective: Objective) -> Demand:
+def demand(work: Work, *, rates: Rates, supply: Supply, policy: PoolPolicy) -> Demand:
     """Size a pool whose rates are known."""
-    concurrency = supply.concurrency
-    steady = steady_replicas(rates=rates, objective=objective, concurrency=concurrency)
+    concurrency, objective = supply.concurrency, policy.objective
+    # Beyond maxReplicas the number does not matter, and finding it would take long.
+    most = (policy.max_replicas + 1) * concurrency
+    steady = steady_replicas(rates=rates, objective=objective, concurrency=concurrency, most_slots=most)
     is_idle = not work.waiting and not work.running
     return Demand(
         # Whether the last pod of an idle pool stays is a question of the gaps between tasks, see keep_alive.
@@ -79,13 +88,14 @@ def demand(work: Work, *, rates: Rates, supply: Supply, objective: Objective) ->
     )
 
 
-def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int) -> int:
+def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int, most_slots: int) -> int:
     """Staff for the rate of arrivals by Erlang C."""
     patience = 2 * objective.wait_seconds / (rates.service_seconds * (1 + rates.service_variation**2))
     slots = slots_for_load(
         offered_load=rates.arrivals_per_second * rates.service_seconds,
         patience=MARGIN * patience,
         tolerated=objective.tolerated_share,
+        most=most_slots,
     )
     return _pods(slots, concurrency)
 
@@ -93,32 +103,94 @@ def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int) -> 
 def backlog_replicas(work: Work, *, rates: Rates, supply: Supply, objective: Objective) -> int:
     """Count the pods that start every waiting task, and every one to arrive until new pods are ready, in time.
 
-    Two bounds, both in slot-seconds. What waits now must start within the objective: pods that are there have all of it,
-    new ones only what is left after their cold start. What arrives within a cold start meets the queue as it will be then,
-    which only pods that are asked for now can shorten. Where a cold start leaves nothing of the objective, what will be
-    late anyway gets a slot each, as late as a new pod, and no later.
+    Two bounds. What waits now must start within the objective: pods that are there have all of it, those on their way and
+    new ones only what is left when they are ready. Where a cold start leaves nothing of the objective, what will be late
+    anyway starts within half an objective after it. And what arrives within a cold start meets the queue as it will be
+    then, which only pods that are asked for now can shorten.
     """
     if not work.waiting:
         return 0
     service, cold = rates.service_seconds, rates.cold_start_seconds
     wait = MARGIN * objective.wait_seconds
-    ahead = work.waiting * service + work.running * service / 2
-    short = ahead - supply.slot_seconds_within(max(wait, cold))
-    left = wait - cold
-    if short <= 0:
-        new = 0
-    elif left > 0:
-        new = _pods(_slots_to_start(short / service, seconds=left, service_seconds=service), supply.concurrency)
-    else:
-        new = _pods(short / service, supply.concurrency)
+    starts = _Starts(
+        deadline=_deadline(cold, objective), service_seconds=service, running=work.running, supply=supply
+    )
+    now = starts.pods_for(work.waiting, cold_start_seconds=cold)
     load = rates.arrivals_per_second * service
-    at_cold = ahead + load * cold - supply.slot_seconds_within(cold)
-    return max(supply.pods + new if new else 0, _pods(at_cold / wait, supply.concurrency) if at_cold > 0 else 0)
+    ahead = work.waiting * service + work.running * service / 2
+    at_cold = max(0.0, ahead + load * cold - supply.slot_seconds_within(cold))
+    tasks = work.waiting + work.running + rates.arrivals_per_second * (cold + wait)
+    return max(1, now, min(_pods(at_cold / wait, supply.concurrency), _pods(tasks, supply.concurrency)))
+
+
+def _deadline(cold: float, objective: Objective) -> float:
+    """By when waiting tasks are to start: within the objective where new pods can do it, else soon after those are."""
+    if cold < objective.wait_seconds:
+        return max(MARGIN * objective.wait_seconds, (cold + objective.wait_seconds) / 2)
+    return cold + LATE_SHARE * objective.wait_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Starts:
+    """How many tasks pods can start by a deadline: each slot one when it is free, and one after each task."""
+
+    deadline: float
+    service_seconds: float
+    running: int
+    supply: Supply
+
+    def pods_for(self, tasks: int, *, cold_start_seconds: float) -> int:
+        """Count the pods that start `tasks`: those that are there first, then those on their way, then new ones."""
+        supply = self.supply
+        ready = self._of_ready()
+        if supply.ready and tasks <= ready:
+            # Pods that are there share the work: the fewest that would do.
+            return max(1, math.ceil(supply.ready * tasks / ready))
+        left, pods = tasks - ready, supply.ready
+        for ready_in in sorted(supply.ready_in_seconds):
+            if left <= 0:
+                return pods
+            left, pods = left - self._of_pod(ready_in), pods + 1
+        if left <= 0:
+            return pods
+        return pods + math.ceil(left / self._of_pod(cold_start_seconds))
+
+    def _of_ready(self) -> float:
+        slots = self.supply.ready * self.supply.concurrency
+        busy = min(self.running, slots)
+        in_busy = max(0.0, self.deadline / self.service_seconds)
+        return (slots - busy) * self._of_slot(self.deadline) + busy * in_busy
+
+    def _of_pod(self, ready_in: float) -> float:
+        return self.supply.concurrency * self._of_slot(self.deadline - ready_in)
+
+    def _of_slot(self, seconds: float) -> float:
+        # One at once; then one after each task, half a task less on average where all take equally long.
+        return max(1.0, seconds / self.service_seconds + 0.5)
+
+
+def standing_replicas(
+    history: History, *, service_seconds: float, objective: Objective, concurrency: int
+) -> int:
+    """Count the pods that would have started every task of late in time, had they stood ready all along.
+
+    The envelope of the arrivals: what came within any time w must be worked off within w and the objective (network
+    calculus, as InferLine uses it, Crankshaw et al., SoCC 2020).
+    """
+    if not history.marks:
+        return 0
+    newest, wait = history.marks[-1], STANDING_MARGIN * objective.wait_seconds
+    slots = 0.0
+    for window in ENVELOPE_SECONDS:
+        before = mark_before(history, newest.at - window)
+        arrived, span = newest.arrived - before.arrived, max(window, newest.at - before.at)
+        slots = max(slots, arrived * service_seconds / (span + wait))
+    return _pods(slots, concurrency)
 
 
 def _slots_to_start(tasks: float, *, seconds: float, service_seconds: float) -> float:
     """Count the slots that start `tasks` within `seconds`: each starts one at once and one after each task."""
-    return tasks / (1 + seconds / service_seconds)
+    return tasks / max(1.0, seconds / service_seconds + 0.5)
 
 
 def _pods(slots: float, concurrency: int) -> int:

@@ -1,7 +1,7 @@
 """What a drain is, and what must be remembered of it between two passes.
 
-Losing the memory (a restart) loses no correctness: pods that are to go carry the annotation millrace.dev/draining-since,
-and to cancel a consumer twice is the same as once.
+Losing the memory (a restart) loses no correctness: pods that are to go carry the annotation
+millrace.dev/draining-since, and to cancel a consumer twice is the same as once.
 """
 
 from collections.abc import Mapping

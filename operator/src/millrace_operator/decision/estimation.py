@@ -1,14 +1,17 @@
 """How fast tasks arrive and how long they take, from the broker's totals alone."""
 
 import math
+from itertools import pairwise
 from typing import Final
 
-from millrace_operator.decision.history import History, Mark, mark_before
+from millrace_operator.decision.history import History, Mark, index_before, mark_before
 
 WINDOWS_SECONDS: Final = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 CONFIDENCE: Final = 2.0
 """Standard deviations by which a shorter window must differ before it overrules a longer one."""
 LEAST_SPAN_SECONDS: Final = 10.0
+_DENSE_SECONDS: Final = 30.0
+"""As far back the history has a mark for each reading."""
 ENOUGH_COMPLETIONS: Final = 50
 LEAST_COMPLETIONS: Final = 5
 
@@ -18,7 +21,8 @@ def arrival_rate(history: History, *, service_seconds: float | None) -> tuple[fl
 
     The longest window is the most exact as long as nothing changed. So it is narrowed by the confidence interval of each
     shorter one in turn: what the last seconds contradict does not hold any more. A single burst is over after the
-    shortest window. Bounds are those of a Poisson count k, k + 1/2 +- z sqrt(k + 1/2), which is close to the Gamma
+    shortest window, and the seconds with the most arrivals count no more than the fifth of them with the next most: tasks
+    that come all at once are one event and no rate. Bounds are those of a Poisson count k, k + 1/2 +- z sqrt(k + 1/2), which is close to the Gamma
     quantile. Windows shorter than a task say little about pods that are needed for as long as it runs.
     """
     if not history.marks or history.span_seconds <= 0:
@@ -32,10 +36,23 @@ def arrival_rate(history: History, *, service_seconds: float | None) -> tuple[fl
         count = newest.arrived - mark_before(history, newest.at - seconds).arrived
         seconds = max(seconds, LEAST_SPAN_SECONDS)
         spread = CONFIDENCE * math.sqrt(count + 0.5)
-        low, high = max(0.0, count - spread) / seconds, (count + 0.5 + spread) / seconds
+        high = (count + 0.5 + spread) / seconds
+        lasting = count if window > _DENSE_SECONDS else _without_bursts(history, newest.at - seconds)
+        low = max(0.0, lasting - CONFIDENCE * math.sqrt(lasting + 0.5)) / seconds
         rate = min(max(rate if rate < math.inf else count / seconds, low), high)
         upper = max(rate, min(upper, high))
     return rate, upper
+
+
+def _without_bursts(history: History, since: float) -> float:
+    """Count the arrivals since a moment, those of the fullest fifth of the readings only as many as in the next one."""
+    marks = history.marks[index_before(history, since) :]
+    steps = sorted(later.arrived - earlier.arrived for earlier, later in pairwise(marks))
+    if not steps:
+        return 0.0
+    cut = len(steps) - max(1, len(steps) // 5)
+    limit = steps[cut - 1] if cut else 0.0
+    return sum(steps[:cut]) + limit * (len(steps) - cut)
 
 
 def service_seconds(history: History) -> float | None:

@@ -43,6 +43,8 @@ class History:
     running: int = 0
     """Tasks that ran at the last mark."""
     since_thinning: int = 0
+    first_age_seconds: float = 0.0
+    """How old the tasks were on average that ran at the first mark."""
 
     @property
     def span_seconds(self) -> float:
@@ -50,16 +52,20 @@ class History:
         return self.marks[-1].at - self.marks[0].at if self.marks else 0.0
 
 
-def extend(history: History, reading: QueueReading) -> History:
-    """Add a reading; sources without totals add nothing."""
+def extend(history: History, reading: QueueReading, *, service_seconds: float | None = None) -> History:
+    """Add a reading; sources without totals add nothing.
+
+    `service_seconds`, where it is known, tells how old tasks are on average that ran already when the history began.
+    """
     if reading.arrivals_total is None:
         return history
     marks, now = history.marks, reading.read_at
     started = reading.arrivals_total - reading.ready
     completed = started - reading.unacked if reading.completions_total is None else reading.completions_total
     if not marks or now - marks[-1].at > LONGEST_GAP_SECONDS:
-        first = Mark(now, reading.arrivals_total, started, completed, 0.0, 0.0)
-        return History(marks=(first,), running=reading.unacked)
+        age = (service_seconds or 0.0) / 2
+        first = Mark(now, reading.arrivals_total, started, completed, 0.0, reading.unacked * age)
+        return History(marks=(first,), running=reading.unacked, first_age_seconds=age)
     last = marks[-1]
     if now <= last.at:
         return history
@@ -73,16 +79,22 @@ def extend(history: History, reading: QueueReading) -> History:
         slot_seconds,
         0.0,
     )
-    mark = replace(mark, ages=_ages(marks, mark, reading.unacked))
+    mark = replace(mark, ages=_ages(history, mark, reading.unacked))
     if history.since_thinning < _THIN_EVERY:
-        return History(marks=(*marks, mark), running=reading.unacked, since_thinning=history.since_thinning + 1)
-    return History(marks=(*_thinned(marks, now), mark), running=reading.unacked)
+        return replace(
+            history, marks=(*marks, mark), running=reading.unacked, since_thinning=history.since_thinning + 1
+        )
+    return replace(history, marks=(*_thinned(marks, now), mark), running=reading.unacked, since_thinning=0)
 
 
 def mark_before(history: History, moment: float) -> Mark:
     """Find the last mark that is not after `moment`, or the first one."""
-    index = bisect_right(history.marks, moment, key=_AT)
-    return history.marks[max(0, index - 1)]
+    return history.marks[index_before(history, moment)]
+
+
+def index_before(history: History, moment: float) -> int:
+    """Find where the last mark stands that is not after `moment`; 0 where all are."""
+    return max(0, bisect_right(history.marks, moment, key=_AT) - 1)
 
 
 def arrival_time(history: History, number: float) -> float:
@@ -98,10 +110,11 @@ def arrival_time(history: History, number: float) -> float:
     return before.at + share * (after.at - before.at)
 
 
-def _ages(marks: tuple[Mark, ...], last: Mark, running: int) -> float:
+def _ages(history: History, last: Mark, running: int) -> float:
     """Sum the ages of the `running` tasks that began last."""
     if not running:
         return 0.0
+    marks = history.marks
     low = last.started - running
     total, later = 0.0, last
     index = len(marks) - 1
@@ -111,14 +124,17 @@ def _ages(marks: tuple[Mark, ...], last: Mark, running: int) -> float:
         total += begun * (last.at - (earlier.at + later.at) / 2)
         later, index = earlier, index - 1
     # Those that ran already when the history began.
-    return total + max(0.0, later.started - low) * (last.at - later.at)
+    return total + max(0.0, later.started - low) * (last.at - later.at + history.first_age_seconds)
 
 
 def _thinned(marks: tuple[Mark, ...], now: float) -> tuple[Mark, ...]:
+    """Drop the marks without which the gap between their neighbours stays short for its age."""
     kept = [marks[-1]]
-    for mark in reversed(marks[:-1]):
-        if now - mark.at > LONGEST_SECONDS:
+    for index in range(len(marks) - 2, -1, -1):
+        newer, mark = kept[-1], marks[index]
+        older = marks[index - 1] if index else None
+        if now - newer.at > LONGEST_SECONDS:
             break
-        if kept[-1].at - mark.at >= (now - kept[-1].at) / _RESOLUTION or mark is marks[0]:
+        if older is None or newer.at - older.at > (now - newer.at) / _RESOLUTION:
             kept.append(mark)
     return tuple(reversed(kept))

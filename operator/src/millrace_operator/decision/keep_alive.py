@@ -1,41 +1,135 @@
-"""How long idle pods stay: the price of keeping them against the price of starting them again."""
+"""How long pods stay without need: learned for each of them from the gaps between the times that it was needed.
 
+A pool's pods are seen as a ladder: the nth is needed whenever the pool needs n or more. While it is not, keeping it costs
+its time, and not keeping it costs a start when it is needed again, and late tasks where a start takes longer than the
+objective. Over the gaps seen so far, the time to stay with the least cost is known (ski rental with a learned
+distribution; delayed-off of Gandhi, Gupta, Harchol-Balter and Kozuch, TOCS 2012, is the case of one fixed time). It never
+exceeds the price of one miss, so the loss against knowing the future is at most that of staying once for nothing.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from typing import Final
 
 from millrace_operator.api.worker_pool import Objective
 
-REMEMBERED_GAPS: Final = 50
+REMEMBERED_GAPS: Final = 12
 LEAST_GAPS: Final = 3
 WEIGHT_OF_A_MISS: Final = 10.0
-"""What a task that misses the objective because of a cold start costs, in cold starts of one pod."""
-DELAY_SHARE: Final = 0.5
-LEAST_DELAY_SECONDS: Final = 5.0
+"""At most this many cold starts are paid to be spared one that makes tasks late."""
+UNKNOWN_SHARE: Final = 0.5
+"""Share of the price for which a pod stays whose gaps are not known yet."""
+LATE_SHARE: Final = 0.25
+"""A start that exceeds the objective by this share of it makes tasks late, whatever else is done."""
+INDIFFERENCE: Final = 1.2
+"""Of times to stay that cost about the same the longest is taken: idle time is money, a late task is a broken promise."""
+DECISION_SECONDS: Final = 1.0
+"""From the arrival of a task to the decision to start a pod for it."""
+_OVERHANG: Final = 1.1
+"""A gap like the longest one seen is bridged with this much to spare."""
 
 
-def delay_seconds(cold_start_seconds: float) -> float:
-    """How long demand must stay lower before pods go (delayed-off, Gandhi et al., TOCS 2012).
-
-    A share of what starting one again costs: longer waste more than they save, shorter start pods for every dip.
-    """
-    return max(LEAST_DELAY_SECONDS, DELAY_SHARE * cold_start_seconds)
-
-
-def keep_alive_seconds(gaps: tuple[float, ...], *, cold_start_seconds: float, objective: Objective) -> float:
-    """How long the last pod stays without any task.
-
-    Where a cold start fits into the objective, sleeping breaks nothing, and the pod stays no longer than starting it
-    again would cost. Else the time that costs least over the gaps seen: idle time against misses; never more than one
-    miss, which bounds the loss to twice the best (ski rental). Gaps that are all longer are not worth waiting for.
-    """
-    if cold_start_seconds < objective.wait_seconds:
-        return delay_seconds(cold_start_seconds)
-    limit = WEIGHT_OF_A_MISS * cold_start_seconds
-    if len(gaps) < LEAST_GAPS:
-        return limit
-    least = delay_seconds(cold_start_seconds)
-    candidates = sorted({least, *(min(gap * 1.1, limit) for gap in gaps)})
-    return min(candidates, key=lambda stay: (_cost(stay, gaps, limit), stay))
+def _rungs() -> tuple[int, ...]:
+    rungs, rung = [], 1
+    while rung < 20_000:  # noqa: PLR2004 - beyond every maxReplicas
+        rungs.append(rung)
+        rung = max(rung + 1, round(rung * 1.12))
+    return tuple(rungs)
 
 
-def _cost(stay: float, gaps: tuple[float, ...], miss: float) -> float:
-    return sum(gap if gap <= stay else stay + miss for gap in gaps)
+RUNGS: Final = _rungs()
+"""Every pod up to the eighth, then steps of an eighth: what is learned of one is true of its neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What is known of the pods of one rung."""
+
+    needed_at: float
+    """When they were needed last."""
+    replicas: int
+    """How many exactly were needed then."""
+    gaps: tuple[float, ...] = ()
+    stay: float | None = None
+    """How long they stay by these gaps; None: too few to tell."""
+
+
+Ladder = tuple[Rung, ...]
+"""From the first pod up; as long as the pool ever was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a start costs, in pod-seconds."""
+
+    first: float
+    """Of the first pod: a pool that sleeps keeps every task waiting for it."""
+    other: float
+    is_late: bool = False
+    """A start takes so much longer than the objective that the tasks that wait for it are late."""
+
+
+def prices(*, cold_start_seconds: float, objective: Objective) -> Prices:
+    """Price a start: its own time; where it makes tasks late, up to ten times that, by how late they are."""
+    cold, wait = cold_start_seconds + DECISION_SECONDS, objective.wait_seconds
+    lateness = max(0.0, cold - wait) / wait
+    other = cold * min(WEIGHT_OF_A_MISS, 1 + WEIGHT_OF_A_MISS / 2 * lateness)
+    first = cold * WEIGHT_OF_A_MISS if cold >= wait else other
+    return Prices(first=first, other=other, is_late=lateness > LATE_SHARE)
+
+
+def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
+    """Note that `needed` pods are needed now."""
+    if needed <= 0:
+        return ladder
+    top = bisect_left(RUNGS, needed)
+    rungs = list(ladder)
+    for index in range(min(top + 1, len(rungs))):
+        replicas = min(needed, RUNGS[index])
+        rungs[index] = _needed_again(rungs[index], replicas, prices.other if index else prices.first, now)
+    rungs.extend(Rung(now, min(needed, RUNGS[index])) for index in range(len(rungs), top + 1))
+    return tuple(rungs)
+
+
+def kept(ladder: Ladder, *, prices: Prices, least_seconds: float, now: float) -> int:
+    """Count the pods that stay, whether needed or not."""
+    for index in range(len(ladder) - 1, -1, -1):
+        rung = ladder[index]
+        if now - rung.needed_at < max(least_seconds, stay_seconds(ladder, index, prices)):
+            return rung.replicas
+    return 0
+
+
+def stay_seconds(ladder: Ladder, index: int, prices: Prices) -> float:
+    """How long the pods of a rung stay."""
+    price = prices.other if index else prices.first
+    if index >= len(ladder):
+        return price if not index else UNKNOWN_SHARE * price
+    stay = ladder[index].stay
+    if stay is None:
+        return price if not index else UNKNOWN_SHARE * price
+    return min(stay, price)
+
+
+def _needed_again(rung: Rung, replicas: int, price: float, now: float) -> Rung:
+    gap = now - rung.needed_at
+    if gap <= _CONTINUOUS_SECONDS:
+        return replace(rung, needed_at=now, replicas=replicas)
+    gaps = (*rung.gaps, gap)[-REMEMBERED_GAPS:]
+    stay = _cheapest(gaps, price) if len(gaps) >= LEAST_GAPS else None
+    return Rung(now, replicas, gaps, stay)
+
+
+_CONTINUOUS_SECONDS: Final = 2.5
+"""Needs that follow each other within two passes are one."""
+
+
+def _cheapest(gaps: tuple[float, ...], price: float) -> float:
+    candidates = [0.0, *sorted(min(gap * _OVERHANG, price) for gap in gaps)]
+    costs = {stay: _cost(stay, gaps, price) for stay in candidates}
+    tolerable = INDIFFERENCE * min(costs.values())
+    return max(stay for stay, cost in costs.items() if cost <= tolerable)
+
+
+def _cost(stay: float, gaps: tuple[float, ...], price: float) -> float:
+    return sum(gap if gap <= stay else stay + price for gap in gaps)

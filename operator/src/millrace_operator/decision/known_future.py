@@ -1,5 +1,6 @@
 """Tasks that are known to come, in time to have pods ready for them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -31,6 +32,10 @@ class Foresight:
     open: tuple[Occasion, ...] = ()
     expected: Outlook = ()
     """What was due soon at the last look; what is past of it opens an occasion."""
+    arrived: float = 0.0
+    """Total of arrivals at the last look."""
+    last_at: float = -math.inf
+    """When the last occasion was."""
 
 
 def tasks_due(foresight: Foresight, outlook: Outlook, *, within_seconds: float, now: float) -> tuple[int, str]:
@@ -50,7 +55,7 @@ def look_ahead(foresight: Foresight, outlook: Outlook, *, arrived: float | None,
         return replace(foresight, expected=outlook[:_REMEMBERED])
     counted = {(each.source, each.at) for each in foresight.open}
     passed = [each for each in foresight.expected if each.at <= now and (each.source, each.at) not in counted]
-    opened = (*foresight.open, *(Occasion(each.source, each.at, arrived) for each in passed))
+    opened = (*foresight.open, *(Occasion(each.source, each.at, foresight.arrived) for each in passed))
     done = [each for each in opened if now - each.at >= COUNTED_SECONDS]
     learned = dict(foresight.tasks_by_source)
     for each in done:
@@ -60,7 +65,13 @@ def look_ahead(foresight: Foresight, outlook: Outlook, *, arrived: float | None,
     keep = tuple(each for each in foresight.expected if now - MARGIN_SECONDS <= each.at <= now)
     coming = tuple(each for each in outlook if each.at > now)[:_REMEMBERED]
     remaining = tuple(each for each in opened if now - each.at < COUNTED_SECONDS)
-    return Foresight(tasks_by_source=_bounded(learned), open=remaining, expected=(*keep, *coming))
+    return Foresight(
+        tasks_by_source=_bounded(learned),
+        open=remaining,
+        expected=(*keep, *coming),
+        arrived=arrived,
+        last_at=max((foresight.last_at, *(each.at for each in passed))),
+    )
 
 
 def _expected(foresight: Foresight, due: Due) -> int:

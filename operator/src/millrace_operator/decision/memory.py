@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from millrace_operator.decision.history import History
+from millrace_operator.decision.keep_alive import Ladder
 from millrace_operator.decision.known_future import Foresight
 from millrace_operator.decision.stabilisation import Staircase
 
@@ -26,10 +27,7 @@ class Memory:
     service_seconds: float | None = None
     """The last measured one: tasks of a pool that sleeps stay as long as they were."""
     cold_starts: tuple[float, ...] = ()
-    gaps: tuple[float, ...] = ()
-    """How long the pool had no task at all, each time."""
-    idle_since: float | None = None
-    """Since when it has none; None while it has."""
+    ladder: Ladder = ()
     foresight: Foresight = Foresight()
 
     @property

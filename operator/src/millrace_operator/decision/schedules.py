@@ -19,6 +19,7 @@ from cronsim import CronSim, CronSimError
 
 from millrace_operator.api.worker_pool import Schedule
 
+FIELDS: Final = 5
 HOUR_SECONDS: Final = 3600
 LONGEST_CLOCK_CHANGE_SECONDS: Final = 3 * HOUR_SECONDS
 """No zone ever moved its clocks by more for summer time (Troll moves them by two hours)."""
@@ -127,10 +128,17 @@ def _away_from_clock_change(moment: int, zone: ZoneInfo, *, direction: int) -> d
 
 def _simulate(cron: str, start: datetime, *, reverse: bool = False) -> CronSim:
     try:
-        return CronSim(cron, start, reverse=reverse)
+        # The library would take a sixth field for seconds.
+        moments = CronSim(cron, start, reverse=reverse) if len(cron.split()) == FIELDS else None
     except CronSimError as error:
-        message = f'schedule "{cron}" is no cron expression ({error}); write minute hour day month weekday: "0 8 * * 1-5"'
-        raise ScheduleError(message) from error
+        raise ScheduleError(_no_cron(cron, str(error))) from error
+    if moments is None:
+        raise ScheduleError(_no_cron(cron, "not five fields"))
+    return moments
+
+
+def _no_cron(cron: str, why: str) -> str:
+    return f'schedule "{cron}" is no cron expression ({why}); write minute hour day month weekday: "0 8 * * 1-5"'
 
 
 def _next(moments: CronSim) -> float | None:
@@ -144,4 +152,6 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     # A name may be no name of a file at all: zoneinfo then lets the file system's errors out.
     except (ValueError, OSError, KeyError) as error:
-        raise ScheduleError(f'time zone "{name}" is unknown; write one of the IANA database: "Europe/Berlin"') from error
+        raise ScheduleError(
+            f'time zone "{name}" is unknown; write one of the IANA database: "Europe/Berlin"'
+        ) from error

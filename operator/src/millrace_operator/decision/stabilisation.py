@@ -21,7 +21,11 @@ Staircase = tuple[Step, ...]
 def remember(stairs: Staircase, step: Step, *, delay_seconds: float) -> Staircase:
     """Add the newest demand; what it equals or exceeds, and what is too old to count, needs no memory any more."""
     limit = step.at - 2 * delay_seconds
-    return (*(older for older in stairs if older.replicas > step.replicas and older.at >= limit), step)
+    higher = tuple(older for older in stairs if older.replicas > step.replicas and older.at >= limit)
+    # A demand that holds for some time to come outlasts this one.
+    lasting = tuple(older for older in stairs if older.replicas <= step.replicas and older.at > step.at)
+    is_outlasted = any(older.replicas == step.replicas for older in lasting)
+    return (*higher, *lasting) if is_outlasted else (*higher, step, *lasting)
 
 
 def stabilised(stairs: Staircase, *, asked: int, delay_seconds: float, now: float) -> int:

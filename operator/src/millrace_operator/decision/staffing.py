@@ -8,7 +8,6 @@ import math
 from functools import lru_cache
 from typing import Final
 
-_MOST_SLOTS: Final = 1_000_000
 _DIGITS: Final = 3
 
 
@@ -34,27 +33,30 @@ def miss_probability(
     return erlang_c(slots, offered_load) * math.exp(-(slots - offered_load) * patience)
 
 
-def slots_for_load(*, offered_load: float, patience: float, tolerated: float) -> int:
-    """Count the least slots with P(wait > objective) <= tolerated; `patience` is objective / time of service.
+def slots_for_load(*, offered_load: float, patience: float, tolerated: float, most: int) -> int:
+    """Count the least slots with P(wait > objective) <= tolerated, or `most`; `patience` is objective / time of service.
 
     Rounded to three digits upwards before it is looked up, so that a pool of steady load costs a dictionary access.
     """
-    return 0 if offered_load <= 0 else _slots(_rounded_up(offered_load), _rounded_down(patience), tolerated)
+    if offered_load <= 0:
+        return 0
+    if offered_load >= most:
+        return most
+    return min(most, _slots(_rounded_up(offered_load), _rounded_down(patience), tolerated))
 
 
 @lru_cache(maxsize=32_768)
 def _slots(offered_load: float, patience: float, tolerated: float) -> int:
-    slots = min(_MOST_SLOTS, math.floor(offered_load) + 1)
+    slots = math.floor(offered_load) + 1
     blocking = 1.0
     for number in range(1, slots + 1):
         blocking = offered_load * blocking / (number + offered_load * blocking)
-    while slots < _MOST_SLOTS:
+    while True:
         waits = slots * blocking / (slots - offered_load * (1 - blocking))
         if waits * math.exp(-(slots - offered_load) * patience) <= tolerated:
-            break
+            return slots
         slots += 1
         blocking = offered_load * blocking / (slots + offered_load * blocking)
-    return slots
 
 
 def _rounded_up(value: float) -> float:

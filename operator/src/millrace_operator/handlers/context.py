@@ -9,11 +9,15 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from millrace_operator.actuation.drain import Drainer
 from millrace_operator.actuation.kubernetes_api import KubernetesApi
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.clock import Clock
+from millrace_operator.handlers.heartbeats import Heartbeats
 from millrace_operator.handlers.object_store import ObjectStore
-from millrace_operator.observation.ports import QueueObserver
+from millrace_operator.observation.outlook import OutlookObserver
+from millrace_operator.observation.sources import Sources
+from millrace_operator.observation.triton import TritonLoads
 from millrace_operator.settings import OperatorSettings
 
 Body = dict[str, Any]
@@ -28,9 +32,13 @@ class OperatorContext:
     """Answers are str (decode_responses); each command has a time limit of settings.redis_timeout_seconds."""
     publisher: PlanPublisher
     """`await publisher.publish_plan(task)` returns after the broker confirmed it, or raises PublishError."""
-    observer: QueueObserver
+    sources: Sources
+    heartbeats: Heartbeats
+    future: OutlookObserver
+    inference: TritonLoads
+    drainer: Drainer
     kubernetes: KubernetesApi
-    """Writes: patch_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
+    """Writes: replace_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
     objects: ObjectStore
     clock: Clock
     """`now()` is a datetime in UTC, `monotonic_seconds()` is for intervals."""
@@ -64,8 +72,17 @@ class OperatorContext:
         """Forget a WorkerPool that turned out to be gone."""
         self.objects.worker_pools.remove(uid)
 
+    def start(self) -> None:
+        """Begin to listen to workers and to what is delayed."""
+        self.heartbeats.start()
+        self.future.start()
+
     async def close(self) -> None:
         """Close all connections."""
-        await self.observer.close()
+        await self.drainer.close()
+        await self.future.close()
+        await self.heartbeats.close()
+        await self.inference.close()
+        await self.sources.close()
         await self.publisher.close()
         await self.redis.aclose()

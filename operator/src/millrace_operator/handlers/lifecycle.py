@@ -36,6 +36,7 @@ def register(registry: kopf.OperatorRegistry, context: OperatorContext) -> None:
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
+        context.start()
         for name, loop in LOOPS:
             tasks[name] = asyncio.create_task(loop(context), name=name)
 

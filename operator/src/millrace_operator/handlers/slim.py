@@ -1,4 +1,4 @@
-"""Keep of a watched object what the operator reads: templates and histories of a whole cluster need not stay in memory."""
+"""Keep of a watched object what the operator reads: not the templates and histories of a whole cluster."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -32,12 +32,14 @@ def slim_pod(body: Body) -> Body | None:
     if owner is None or template is None:
         return None
     return {
-        "metadata": _pick(metadata, _IDENTITY) | {
+        "metadata": _pick(metadata, _IDENTITY)
+        | {
             "labels": {POD_TEMPLATE_HASH: template},
             "annotations": _pick(metadata.get("annotations") or {}, _POD_ANNOTATIONS),
             "ownerReferences": [{"kind": "ReplicaSet", "name": owner["name"]}],
         },
-        "status": _pick(status, ("phase", "podIP")) | {
+        "status": _pick(status, ("phase", "podIP"))
+        | {
             "conditions": [
                 _pick(each, ("type", "status", "reason", "message", "lastTransitionTime"))
                 for each in status.get("conditions") or ()
@@ -48,7 +50,7 @@ def slim_pod(body: Body) -> Body | None:
 
 
 def _replicas_manager(managed_fields: Iterable[Mapping[str, Any]]) -> str:
-    """Name who changed spec.replicas last; the API server gives the field to one writer at a time, unless they agree."""
+    """Name who changed spec.replicas last, by what the API server writes down of each writer."""
     owners = [each for each in managed_fields if "f:replicas" in (each.get("fieldsV1") or {}).get("f:spec", {})]
     newest = max(owners, key=lambda each: str(each.get("time", "")), default=None)
     return "" if newest is None else str(newest.get("manager", ""))

@@ -59,3 +59,7 @@ class JobMetrics(Protocol):
     def add_records(self, *, namespace: str, model: str, outcome: str, count: int) -> None:
         """Count records that reached an outcome."""
         ...
+
+    def add_failures(self, *, namespace: str, model: str, code: str, count: int) -> None:
+        """Count records that failed for one reason."""
+        ...

@@ -10,6 +10,7 @@ predicted again.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from millrace_contracts.errors import RecordError
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.jobs.ports import JobMetrics
 from millrace_operator.jobs.readings import Ledger, LedgerReading
@@ -22,19 +23,29 @@ class Tally:
     def __init__(self, metrics: JobMetrics) -> None:
         self._metrics = metrics
         self._counted: dict[str, dict[str, int]] = {}
+        self._failures: dict[str, dict[str, int]] = {}
 
     def count_records(self, job: PredictionJob, ledger: Ledger) -> None:
         """Add the records that were done since the last look; a ledger that cannot be read adds nothing."""
         if not isinstance(ledger, LedgerReading):
             return
-        before = self._counted.get(job.uid) or _reported(job)
         totals = {"succeeded": ledger.succeeded, "failed": ledger.failed}
-        for outcome, total in totals.items():
-            # Fewer than before: the ledger was lost and began anew.
-            done = total - before[outcome] if total >= before[outcome] else total
-            if done:
-                self._metrics.add_records(namespace=job.namespace, model=job.model_name, outcome=outcome, count=done)
+        if job.uid not in self._counted:
+            self._begin(job)
+        for outcome, done in _new(totals, self._counted.get(job.uid) or _reported(job)).items():
+            self._metrics.add_records(namespace=job.namespace, model=job.model_name, outcome=outcome, count=done)
         self._counted[job.uid] = totals
+        failures = {failed.code: failed.count for failed in ledger.failures}
+        for code, done in _new(failures, self._failures.get(job.uid) or _reported_failures(job)).items():
+            self._metrics.add_failures(namespace=job.namespace, model=job.model_name, code=code, count=done)
+        self._failures[job.uid] = failures
+
+    def _begin(self, job: PredictionJob) -> None:
+        # A series that begins with its first count has no increase: Prometheus must have seen the 0 before.
+        for outcome in ("succeeded", "failed"):
+            self._metrics.add_records(namespace=job.namespace, model=job.model_name, outcome=outcome, count=0)
+        for code in RecordError:
+            self._metrics.add_failures(namespace=job.namespace, model=job.model_name, code=code.value, count=0)
 
     def count_jobs(self, jobs: Iterable[PredictionJob]) -> None:
         """Report how many jobs there are in each state, and forget those that are gone."""
@@ -42,8 +53,19 @@ class Tally:
         states = Counter((job.namespace, str(job.status.get("state", JobState.PENDING.value))) for job in present)
         self._metrics.set_jobs_by_state(states)
         uids = {job.uid for job in present}
-        for uid in self._counted.keys() - uids:
-            del self._counted[uid]
+        for known in (self._counted, self._failures):
+            for uid in known.keys() - uids:
+                del known[uid]
+
+
+def _new(totals: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """Find what came since the last look; fewer than before: the ledger was lost and began anew."""
+    since = {name: total - before.get(name, 0) for name, total in totals.items()}
+    return {name: totals[name] if done < 0 else done for name, done in since.items() if done}
+
+
+def _reported_failures(job: PredictionJob) -> Mapping[str, int]:
+    return {failed["code"]: int(failed.get("count", 0)) for failed in job.status.get("failures") or ()}
 
 
 def _reported(job: PredictionJob) -> Mapping[str, int]:

@@ -11,7 +11,6 @@ class ObstacleReason(StrEnum):
     WORKLOAD_SHARED = "WorkloadShared"
     QUEUE_SHARED = "QueueShared"
     BUDGET_NOT_FOUND = "BudgetNotFound"
-    SCHEDULE_INVALID = "ScheduleInvalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

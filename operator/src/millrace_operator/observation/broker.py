@@ -1,20 +1,26 @@
 """Ask RabbitMQ itself how many messages wait: passive declares are live, while its gauges are up to 5 s old.
 
-py-amqp blocks, so one thread of its own holds the one connection.
+All questions are sent before the first answer is read, so that a read takes one round trip and not one a queue. A
+question about a queue that does not exist makes the broker close the channel: what was asked after it is asked again on
+a new one, and a queue that was missing before is asked last. py-amqp blocks, so one thread of its own holds the one
+connection.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from amqp import Connection
-from amqp.exceptions import AMQPError, NotFound
+from amqp import Connection, spec
+from amqp.exceptions import AccessRefused, AMQPError, NotFound
 from kombu.utils.url import parse_url
 
 from millrace_operator.errors import ObservationError
+
+AT_ONCE: Final = 500
+"""Questions that are sent before an answer is read: both directions must fit the sockets' buffers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,7 @@ class Declared:
 
 
 class PassiveDeclares:
-    """Asks one queue after the other on one connection, which is made anew after a failure."""
+    """Asks all queues together on one connection, which is made anew after a failure."""
 
     def __init__(self, *, broker_url: str, timeout_seconds: float) -> None:
         self._broker_url = broker_url
@@ -34,6 +40,7 @@ class PassiveDeclares:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passive-declares")
         self._connection: Any = None
         self._channel: Any = None
+        self._missing: frozenset[str] = frozenset()
 
     async def read(self, queues: Collection[str]) -> Mapping[str, Declared | None]:
         """Ask for all of `queues`; None is a queue that does not exist. Raise ObservationError without a broker."""
@@ -46,22 +53,40 @@ class PassiveDeclares:
 
     def _read(self, queues: tuple[str, ...]) -> dict[str, Declared | None]:
         try:
-            return {queue: self._declare(queue) for queue in queues}
+            answers: dict[str, Declared | None] = {}
+            waiting = sorted(queues, key=self._missing.__contains__)
+            while waiting:
+                self._ask(waiting[:AT_ONCE], answers)
+                waiting = [queue for queue in waiting if queue not in answers]
         except (AMQPError, OSError) as error:
             self._drop()
-            raise ObservationError(f"RabbitMQ is unreachable at {_where(self._broker_url)} ({_why(error)})") from error
+            raise ObservationError(_sentence(error, _where(self._broker_url))) from error
+        self._missing = frozenset(queue for queue, answer in answers.items() if answer is None)
+        return answers
 
-    def _declare(self, queue: str) -> Declared | None:
+    def _ask(self, queues: Sequence[str], answers: dict[str, Declared | None]) -> None:
+        """Send all questions, then take the answers, in order, up to the first queue that does not exist."""
+        if queues[0] in self._missing:
+            queues = queues[:1]  # Most likely it is missing still; what follows would be asked in vain.
+        channel = self._open_channel()
+        for queue in queues:
+            # Channel.queue_declare would wait for each answer.
+            channel.send_method(spec.Queue.Declare, "BsbbbbbF", (0, queue, True, False, False, False, False, None))
+        for queue in queues:
+            try:
+                _, ready, consumers = channel.wait(spec.Queue.DeclareOk, returns_tuple=True)
+            except NotFound:
+                self._channel = None  # The broker closed the channel with this answer.
+                answers[queue] = None
+                return
+            answers[queue] = Declared(ready=ready, consumers=consumers)
+
+    def _open_channel(self) -> Any:
         if self._connection is None:
             self._connect()
         if self._channel is None:
             self._channel = self._connection.channel()
-        try:
-            answer = self._channel.queue_declare(queue=queue, passive=True)
-        except NotFound:
-            self._channel = None  # The broker closes the channel with this answer.
-            return None
-        return Declared(ready=answer.message_count, consumers=answer.consumer_count)
+        return self._channel
 
     def _connect(self) -> None:
         limit = self._timeout_seconds
@@ -94,6 +119,9 @@ def _where(broker_url: str) -> str:
     return f"{parts['hostname']}:{parts['port'] or 5672}"
 
 
-def _why(error: BaseException) -> str:
+def _sentence(error: BaseException, where: str) -> str:
     # py-amqp's messages hold the server's words and never the password.
-    return str(error) or type(error).__name__
+    why = str(error) or type(error).__name__
+    if isinstance(error, AccessRefused):
+        return f"RabbitMQ at {where} refuses the operator's user; check MILLRACE_BROKER_URL and its permissions ({why})"
+    return f"RabbitMQ is unreachable at {where} ({why})"

@@ -31,7 +31,7 @@ class LiveUnacked:
 
 def follow(live: LiveUnacked, *, held: int, gauge: int | None, now: float) -> LiveUnacked:
     """Carry the number on to `now`, where the counters say `held`, and correct it by the gauge."""
-    path = _recent(live.path, now) + ((now, held),)
+    path = (*_recent(live.path, now), (now, held))
     offset = live.offset if live.path else (gauge or 0) - held
     if gauge is not None:
         offset = _corrected(offset, path, gauge, now)

@@ -9,7 +9,7 @@ arrived: that fall is forgiven at once. Only as much as was delivered around it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from millrace_operator.observation.counters import Counters, CounterTotals, add_up
 from millrace_operator.observation.live_unacked import LiveUnacked, follow
@@ -19,8 +19,8 @@ from millrace_operator.observation.live_unacked import LiveUnacked, follow
 class QueueTally:
     """What is remembered of a queue from one read to the next."""
 
-    counters: CounterTotals = CounterTotals()
-    unacked: LiveUnacked = LiveUnacked()
+    counters: CounterTotals = field(default_factory=CounterTotals)
+    unacked: LiveUnacked = field(default_factory=LiveUnacked)
     arrivals: int = 0
     """Tasks that arrived; never falls."""
     level: int | None = None

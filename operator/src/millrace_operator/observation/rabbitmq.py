@@ -6,6 +6,7 @@ majority, so a zero counts only while the metrics show a leader and a sample of 
 
 import asyncio
 from collections.abc import Awaitable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from millrace_contracts.queues import dead_letter_queue
@@ -45,6 +46,16 @@ class Declares(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What both answers together prove to wait."""
+
+    ready: int
+    consumers: int | None
+    is_live: bool
+    """False: of the gauges, which are up to 5 s old."""
+
+
 class RabbitMqObserver:
     """Reads queues of one virtual host; a broker that is away makes all of them Unknown."""
 
@@ -56,34 +67,111 @@ class RabbitMqObserver:
 
     async def observe(self, queues: Collection[str]) -> Mapping[str, Reading]:
         """Read all of `queues` at once."""
-        self._tallies = {queue: tally for queue, tally in self._tallies.items() if queue in set(queues)}
+        self._tallies = {queue: self._tallies.get(queue, QueueTally()) for queue in queues}
         if not queues:
             return {}
-        read_at, began = self._clock.now().timestamp(), self._clock.monotonic_seconds()
+        read_at, now = self._clock.now().timestamp(), self._clock.monotonic_seconds()
         metrics, declared = await asyncio.gather(
             _or_error(self._metrics.read()), _or_error(self._declares.read(queues))
         )
-        seconds = self._clock.monotonic_seconds() - began
+        seconds = self._clock.monotonic_seconds() - now
         if seconds > STALE_AFTER_SECONDS:
             return dict.fromkeys(queues, _stale(seconds))
-        return {queue: self._read(queue, metrics, declared, read_at, began) for queue in queues}
+        if isinstance(metrics, ObservationError):
+            return dict.fromkeys(queues, _away(metrics))
+        readings: dict[str, Reading] = {}
+        for queue in queues:
+            readings[queue], self._tallies[queue] = combine(
+                queue, metrics, declared, tally=self._tallies[queue], read_at=read_at, now=now
+            )
+        return readings
 
     async def close(self) -> None:
         """Close both connections."""
         await self._metrics.close()
         await self._declares.close()
 
-    def _read(
-        self,
-        queue: str,
-        metrics: BrokerMetrics | ObservationError,
-        declared: Mapping[str, Declared | None] | ObservationError,
-        read_at: float,
-        began: float,
-    ) -> Reading:
-        known = judge(queue, metrics, declared)
-        if isinstance(known, Unknown) or isinstance(metrics, ObservationError):
-            return known if isinstance(known, Unknown) else _away(metrics)
-        ...
+
+def combine(
+    queue: str,
+    metrics: BrokerMetrics,
+    declared: Mapping[str, Declared | None] | ObservationError,
+    *,
+    tally: QueueTally,
+    read_at: float,
+    now: float,
+) -> tuple[Reading, QueueTally]:
+    """Make one reading of both answers and of what is remembered, or say why there is none.
+
+    `read_at` is the time of day, `now` a clock that never jumps.
+    """
+    seen = metrics.queue(queue)
+    known = _judge(queue, metrics, seen, declared)
+    if isinstance(known, Unknown):
+        return known, tally
+    ready = known.ready if known.is_live else None
+    tally = carry_on(tally, by_node=seen.counters, gauge=seen.unacked, ready=ready, now=now)
+    reading = QueueReading(
+        read_at=read_at,
+        ready=known.ready,
+        unacked=tally.unacked.value,
+        consumers=known.consumers,
+        arrivals_total=tally.arrivals,
+        completions_total=tally.completions,
+        dead_letters=metrics.ready(dead_letter_queue(queue)),
+    )
+    return reading, tally
 
 
+def _judge(
+    queue: str,
+    metrics: BrokerMetrics,
+    seen: QueueMetrics,
+    declared: Mapping[str, Declared | None] | ObservationError,
+) -> Trusted | Unknown:
+    if isinstance(declared, ObservationError):
+        return _by_gauges(seen) or _away(declared)
+    answer = declared[queue]
+    if answer is None:
+        message = f"RabbitMQ has no queue {queue!r} (it is made by the first worker or job of the pool; see spec.queue)"
+        return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=message)
+    if answer.ready > 0 and seen.unacked is None:
+        # A queue's first sample takes up to 5 s. What waits is there for certain; work must not wait for the gauge.
+        return Trusted(answer.ready, answer.consumers, is_live=True)
+    if not seen.has_leader:
+        return _leaderless(queue, metrics)
+    if seen.unacked is None:
+        return Unknown(reason=Blindness.NOT_YET_READ, message=f"RabbitMQ has not counted queue {queue!r} yet")
+    return Trusted(answer.ready, answer.consumers, is_live=True)
+
+
+def _by_gauges(seen: QueueMetrics) -> Trusted | None:
+    # Without the live answer a gauge may stand for what waits, 5 s old at most. But not its zero: after a restart the
+    # gauge of a full queue was seen at 0 for 5 s.
+    if seen.has_leader and seen.ready and seen.unacked is not None:
+        return Trusted(seen.ready, seen.consumers, is_live=False)
+    return None
+
+
+def _away(error: ObservationError) -> Unknown:
+    return Unknown(reason=Blindness.BROKER_UNREACHABLE, message=str(error))
+
+
+def _stale(seconds: float) -> Unknown:
+    message = f"to read RabbitMQ took {seconds:.0f} s, so its answers are of the past; the operator itself stood still"
+    return Unknown(reason=Blindness.STALE, message=message)
+
+
+def _leaderless(queue: str, metrics: BrokerMetrics) -> Unknown:
+    silent = f"; no answer from {', '.join(metrics.silent)}" if metrics.silent else ""
+    return Unknown(
+        reason=Blindness.QUEUE_WITHOUT_LEADER,
+        message=f"queue {queue!r} has no leader in RabbitMQ, so its counts cannot be trusted{silent}",
+    )
+
+
+async def _or_error(read: Awaitable[Answer]) -> Answer | ObservationError:
+    try:
+        return await read
+    except ObservationError as error:
+        return error

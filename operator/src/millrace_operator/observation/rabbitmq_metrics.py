@@ -27,11 +27,11 @@ _REDELIVERED: Final = "queue_messages_redelivered_total"
 _ACKED: Final = "queue_messages_acked_total"
 _WANTED: Final = frozenset({_READY, _UNACKED, _CONSUMERS, _INFO, _DELIVERED, _REDELIVERED, _ACKED})
 
-_TEXT: Final = r'"(?:[^"\\\n]|\\.)*"'
+_TEXT: Final = r'[^"\\\n]*(?:\\.[^"\\\n]*)*'
 _SAMPLE: Final = re.compile(
-    rf'^\w+\{{(?:vhost={_TEXT},)?queue="((?:[^"\\\n]|\\.)*)"((?:,\w+={_TEXT})*)\}} (\d+)$', re.MULTILINE
+    rf'^{PREFIX}\w+\{{(?:vhost="{_TEXT}",)?queue="({_TEXT})"((?:,\w+="{_TEXT}")*)\}} (\d+)$', re.MULTILINE
 )
-_NODE: Final = re.compile(r'^rabbitmq_identity_info\{rabbitmq_node="([^"]+)"', re.MULTILINE)
+_NODE: Final = re.compile(r'\nrabbitmq_identity_info\{rabbitmq_node="([^"]+)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
@@ -128,7 +128,7 @@ class RabbitMqMetrics:
         except (httpx.TimeoutException, TimeoutError):
             return ObservationError(f"{where} (no answer within {self._timeout_seconds:g} s)")
         except httpx.HTTPError as error:
-            return ObservationError(f"{where} ({error or type(error).__name__})")
+            return ObservationError(f"{where} ({str(error) or type(error).__name__})")
         if response.status_code != httpx.codes.OK:
             return ObservationError(f"{where} ({_refusal(response.status_code)})")
         try:
@@ -142,7 +142,7 @@ def parse(text: str) -> NodeMetrics:
 
     A parser for this one format, because prometheus_client's takes 20 times as long, and this runs every second.
     """
-    node = _NODE.search(text)
+    node = _NODE.search(text, max(0, text.rfind("\nrabbitmq_identity_info{")))
     if node is None:
         raise ObservationError("the answer is not RabbitMQ's; MILLRACE_BROKER_METRICS_URLS must name its metrics port")
     values: dict[str, dict[str, int]] = {series: {} for series in _WANTED}
@@ -155,11 +155,15 @@ def parse(text: str) -> NodeMetrics:
         if len(samples) != block.count(f"\n{PREFIX}"):
             raise ObservationError(f"RabbitMQ's series {series} cannot be understood; is this RabbitMQ 4?")
         if "\\" in block:
-            samples = [(_ESCAPED.sub(r"\1", queue), labels, value) for queue, labels, value in samples]
+            samples = [(_plain(queue), labels, value) for queue, labels, value in samples]
         values[series] = {queue: int(value) for queue, _, value in samples}
         if series == _INFO:
             leads = frozenset(queue for queue, labels, _ in samples if 'membership="leader"' in labels)
     return NodeMetrics(node=node[1], values=values, leads=leads)
+
+
+def _plain(label: str) -> str:
+    return _ESCAPED.sub(r"\1", label) if "\\" in label else label
 
 
 def _refusal(status: int) -> str:

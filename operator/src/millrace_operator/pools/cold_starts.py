@@ -1,7 +1,6 @@
 """Measure cold starts: from the decision that asked for a pod to the first heartbeat of its worker."""
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,7 +35,9 @@ class Starts:
         """Remember that this many pods were asked for."""
         self._asked.append(_Ask(at, pods))
 
-    def look(self, pods: tuple[Pod, ...], workers: WorkersByPod, *, is_listening: bool, now: float) -> tuple[float, ...]:
+    def look(
+        self, pods: tuple[Pod, ...], workers: WorkersByPod, *, is_listening: bool, now: float
+    ) -> tuple[float, ...]:
         """Return the seconds of the starts that ended since the last look."""
         if pods != self._pods or self._known is None:
             self._meet(pods)
@@ -76,8 +77,7 @@ class Starts:
 
 
 def _end_of_start(pod: Pod, workers: WorkersByPod, *, now: float) -> float | None:
-    heard: Iterable[float] = (worker.first_heard_at for worker in workers_of(pod, workers))
-    first = min(heard, default=None)
+    first = min((worker.first_heard_at for worker in workers_of(pod, workers)), default=None)
     if first is not None or pod.ready_since is None:
         return first
     return pod.ready_since if now - pod.ready_since >= SILENCE_SECONDS else None

@@ -5,10 +5,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millrace_operator.decision.decide import Memory
-from millrace_operator.decision.estimation import History
 from millrace_operator.model.decision import ScaleOutcome
-from millrace_operator.model.pool_state import PoolState
+from millrace_operator.pools.cold_starts import Starts
+from millrace_operator.pools.replica_writes import ReplicaWrites
 from millrace_operator.reporting.events import Told
+from millrace_operator.reporting.report import Announcement, Drained
+
+
+@dataclass(slots=True)
+class Acted:
+    """What was done about a pool since it was last reported."""
+
+    outcome: ScaleOutcome | None = None
+    drained: Drained = field(default_factory=Drained)
+    news: list[Announcement] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Written:
+    """The status of an object as it was written last."""
+
+    status: Mapping[str, Any] | None = None
+    """None before the first write."""
+    looked_at: float = 0.0
+    """When it was written, or was found to say nothing new."""
+    essence: tuple[Any, ...] = ()
 
 
 @dataclass(slots=True)
@@ -16,34 +37,21 @@ class PoolMemory:
     """Of one pool, by its uid."""
 
     pool: tuple[str, str]
+    began_at: float
     decisions: Memory | None = None
-    history: History = field(default_factory=History)
+    starts: Starts = field(default_factory=Starts)
+    writes: ReplicaWrites = field(default_factory=ReplicaWrites)
+    acted: Acted = field(default_factory=Acted)
+    scaling_error: str = ""
+    """Why the last write of replicas failed."""
     told: Told = field(default_factory=Told)
     blind_passes: int = 0
-    status: Mapping[str, Any] | None = None
-    """The status that was written last; None before the first write."""
-    status_written_at: float = 0.0
+    written: Written = field(default_factory=Written)
+    unsaid: list[Announcement] = field(default_factory=list)
+    """Events that are still to be recorded."""
     trouble: str = ""
     """Why the last write about the pool failed."""
-    written: int | None = None
-    """The replicas that we wrote last, once the Deployment showed them; None before."""
-    pending: int | None = None
-    """The replicas that we wrote and that the Deployment has not shown yet."""
-
-
-def other_writer(memory: PoolMemory, state: PoolState | None, outcome: ScaleOutcome | None) -> str:
-    """Say that somebody else changed replicas that we had written, or nothing; remembers what we wrote."""
-    if state is None or outcome is None:
-        return ""
-    if memory.pending is not None and state.asked == memory.pending:
-        memory.written, memory.pending = memory.pending, None
-    is_foreign = memory.pending is None and memory.written is not None and state.asked != memory.written
-    before = memory.written
-    if outcome.is_changed:
-        memory.pending, memory.written = outcome.current, None
-    if not is_foreign:
-        return ""
-    return (
-        f"Replicas were changed from {before} to {state.asked} by somebody else. The operator writes what the queue "
-        "needs: remove the other autoscaler of the Deployment, or set spec.mode to Paused to size it by hand."
-    )
+    is_broken: bool = False
+    """A defect kept it from being sized; said once."""
+    truce: str = ""
+    """The sentence about replicas that another wrote."""

@@ -1,25 +1,24 @@
 """One pass of the pool loop: what is seen, decided, written and told, for all pools together."""
 
-import asyncio
-
 import structlog
 
-from millrace_contracts.resources import WORKER_POOLS
-from millrace_operator.actuation.scale import scale
 from millrace_operator.api.worker_pool import WorkerPool
-from millrace_operator.decision.decide import decide
-from millrace_operator.decision.estimation import estimate, extend
-from millrace_operator.errors import KubernetesError, ObjectNotFound
+from millrace_operator.decision.decide import recall
+from millrace_operator.decision.schedules import mistakes
 from millrace_operator.model.decision import ScaleOutcome
-from millrace_operator.model.estimates import Estimates
-from millrace_operator.model.reading import Blindness, Reading, Unknown
-from millrace_operator.pools.memory import PoolMemory, other_writer
+from millrace_operator.model.reading import Blindness, Unknown
+from millrace_operator.pools.acting import Actor
+from millrace_operator.pools.budget_telling import BudgetTeller
+from millrace_operator.pools.case import Case
+from millrace_operator.pools.memory import Acted, PoolMemory
+from millrace_operator.pools.pods import state_of
 from millrace_operator.pools.ports import PoolLoopContext
-from millrace_operator.pools.snapshot import Snapshot, take_snapshot
-from millrace_operator.pools.status_writes import Draft, choose, draft
+from millrace_operator.pools.sight import Sight, heard_in, look
+from millrace_operator.pools.sizing import assess_case, settle_case, share_budgets
+from millrace_operator.pools.snapshot import Snapshot, Snapshots
+from millrace_operator.pools.telling import Teller
 from millrace_operator.reporting import metrics
-from millrace_operator.reporting.events import Announcement, announce
-from millrace_operator.reporting.status import PoolReport
+from millrace_operator.reporting.report import Announcement, PoolReport
 
 log = structlog.get_logger("millrace.pools")
 NOT_READ = Unknown(reason=Blindness.NOT_YET_READ, message="the queue was not read")
@@ -30,124 +29,114 @@ class PoolPass:
 
     def __init__(self, context: PoolLoopContext) -> None:
         self._context = context
+        self._snapshots = Snapshots(default_idle_seconds=context.settings.idle_seconds)
         self._memories: dict[str, PoolMemory] = {}
+        self._actor = Actor(context)
+        self._teller = Teller(context)
+        self._budget_teller = BudgetTeller(context)
 
     async def run(self) -> None:
         """Observe, decide, actuate and report, once for all pools."""
         context = self._context
-        snapshot = take_snapshot(
-            context.worker_pools(), context.deployments(), default_idle_seconds=context.settings.idle_seconds
+        snapshot = self._snapshots.take(
+            worker_pools=context.worker_pools(),
+            deployments=context.deployments(),
+            pods=context.pods(),
+            budgets=context.capacity_budgets(),
         )
         self._forget_others(snapshot)
-        readings = await context.observer.observe(snapshot.queues)
-        now = context.clock.now().timestamp()
-        reports = await asyncio.gather(
-            *(self._size(pool, snapshot, readings.get(pool.queue, NOT_READ), now) for pool in snapshot.pools)
-        )
-        chosen = self._choose_writes(reports, now)
-        await asyncio.gather(*(self._report(each, snapshot, chosen.get(each.pool.uid), now) for each in reports))
+        sight = await look(context, snapshot, horizon_seconds=self._longest_cold_start())
+        now = sight.now
+        cases = [self._see(pool, snapshot, sight) for pool in snapshot.pools]
+        cases = [case for case in cases if self._is_assessed(case, now)]
+        shared = share_budgets(cases, snapshot.budgets)
+        for case in cases:
+            settle_case(case, shared)
+        await self._actor.act(cases, now=now)
+        reports = [(self._report(case, now), case.memory) for case in cases]
+        await self._teller.tell(reports, snapshot.bodies, now=now)
+        await self._budget_teller.tell(shared, now=now)
+        self._show(cases)
 
-    async def _size(self, pool: WorkerPool, snapshot: Snapshot, reading: Reading, now: float) -> PoolReport:
-        memory = self._memories.setdefault(pool.uid, PoolMemory(pool=pool.key))
-        memory.history = extend(memory.history, reading, now=now)
-        state, obstacle = snapshot.state_of(pool), snapshot.obstacles.get(pool.key)
-        decision, outcome = None, None
-        if state is not None and obstacle is None:
-            decision, memory.decisions = decide(
-                policy=pool.policy, state=state, reading=reading, memory=memory.decisions, now=now
-            )
-            outcome = await scale(
-                self._context.kubernetes,
-                namespace=pool.namespace,
-                deployment=pool.deployment,
-                asked=state.asked,
-                decision=decision,
-            )
-            metrics.count_decision(pool.key, decision.reason, outcome)
-        return PoolReport(
+    def _see(self, pool: WorkerPool, snapshot: Snapshot, sight: Sight) -> Case:
+        """Put together what is known of a pool."""
+        memory = self._memories.get(pool.uid)
+        if memory is None:
+            memory = PoolMemory(pool=pool.key, began_at=sight.now, decisions=recall(pool.status))
+            self._memories[pool.uid] = memory
+            metrics.meet_pool(pool.key)
+        pods, workload = snapshot.pods_of(pool), snapshot.workload_of(pool)
+        state = None
+        if workload is not None:
+            cold_starts = memory.starts.look(pods, sight.workers, is_listening=sight.is_listening, now=sight.now)
+            self._notice_others(memory, workload.asked, workload.replicas_manager, sight.now)
+            asked = memory.writes.asked(workload.asked, now=sight.now)
+            state = state_of(workload, pods, sight.workers, asked=asked, cold_starts=cold_starts)
+        return Case(
             pool=pool,
-            reading=reading,
-            # Rates of before an outage would look like measurements of now.
-            estimates=Estimates() if isinstance(reading, Unknown) else estimate(memory.history),
+            memory=memory,
+            pods=pods,
+            workers=heard_in(snapshot, pool, sight.workers),
+            reading=sight.readings.get(pool.key, NOT_READ),
+            outlook=sight.outlooks.get(pool.queue, ()),
+            inference=sight.loads.get(pool.key),
             state=state,
-            obstacle=obstacle,
-            decision=decision,
-            outcome=outcome,
+            obstacle=snapshot.obstacles.get(pool.key),
         )
 
-    def _choose_writes(self, reports: list[PoolReport], now: float) -> dict[str, Draft]:
-        settings = self._context.settings
-        drafts = []
-        for report in reports:
-            memory = self._memories[report.pool.uid]
-            drafts.append(draft(report, written=memory.status, written_at=memory.status_written_at, now=now))
-        return choose(
-            filter(None, drafts),
-            pools=len(reports),
-            pass_seconds=settings.pool_loop_seconds,
-            interval_seconds=settings.status_interval_seconds,
-            now=now,
-        )
+    def _notice_others(self, memory: PoolMemory, asked: int, manager: str, now: float) -> None:
+        said = memory.writes.look(asked, manager=manager, now=now)
+        if said:
+            memory.truce = said
+            memory.acted.news.append(Announcement(type="Warning", reason="ReplicasChangedByOther", message=said))
 
-    async def _report(self, report: PoolReport, snapshot: Snapshot, status: Draft | None, now: float) -> None:
-        memory = self._memories[report.pool.uid]
-        self._show(report, memory)
-        news, memory.told = announce(
-            report,
-            told=memory.told,
-            blind_passes=memory.blind_passes,
-            other_writer=other_writer(memory, report.state, report.outcome),
-        )
-        for announcement in news:
-            _log(report, announcement)
+    def _is_assessed(self, case: Case, now: float) -> bool:
+        """Say what a pool wants; a defect that one pool brings to light must not keep the others from being sized."""
         try:
-            if status is not None:
-                await self._write_status(report.pool, status, memory, now)
-            for announcement in news:
-                await self._context.kubernetes.record_event(
-                    snapshot.bodies[report.pool.uid],
-                    type_=announcement.type,
-                    reason=announcement.reason,
-                    message=announcement.message,
-                    now=now,
-                )
-            memory.trouble = ""
-        except ObjectNotFound:
-            # The watch has not told us yet, or began anew and never will.
-            self._context.forget_worker_pool(report.pool.uid)
-        except KubernetesError as error:
-            if str(error) != memory.trouble:
-                log.warning("status is old until the API takes it again", pool=_name(report.pool), error=str(error))
-            memory.trouble = str(error)
+            assess_case(case, now=now)
+        except Exception:
+            metrics.count_loop_failure("pools")
+            if not case.memory.is_broken:
+                log.exception("a pool keeps its size because of a defect; please report it", pool=case.pool.name)
+            case.memory.is_broken = True
+            return False
+        case.memory.is_broken = False
+        return True
 
-    def _show(self, report: PoolReport, memory: PoolMemory) -> None:
-        if isinstance(report.reading, Unknown):
-            memory.blind_passes += 1
-            metrics.count_observation_failure("queue")
-        else:
-            memory.blind_passes = 0
-        metrics.show_queue(report.pool.key, report.reading, report.estimates)
-        metrics.show_replicas(report.pool.key, report.state, report.decision)
-
-    async def _write_status(self, pool: WorkerPool, status: Draft, memory: PoolMemory, now: float) -> None:
-        await self._context.kubernetes.patch_status(
-            WORKER_POOLS, namespace=pool.namespace, name=pool.name, status=status.patch
+    def _report(self, case: Case, now: float) -> PoolReport:
+        memory, state = case.memory, case.state
+        # Taken, not copied: what goes on in the background belongs to the next report.
+        acted, memory.acted = memory.acted, Acted()
+        asked = state.asked if state else 0
+        outcome = acted.outcome or ScaleOutcome(previous=asked, current=asked, error=memory.scaling_error)
+        return PoolReport(
+            pool=case.pool,
+            reading=case.reading,
+            state=state,
+            obstacle=case.obstacle,
+            decision=case.decision,
+            outcome=outcome if case.decision else None,
+            waits=case.assessment.waits if case.assessment else (),
+            workers_heard=sum(not worker.is_offline for worker in case.workers),
+            drained=acted.drained,
+            news=tuple(acted.news),
+            truce=memory.truce if memory.writes.has_truce(now) else "",
+            mistakes=mistakes(case.pool.policy.schedules) if case.pool.policy.schedules else (),
         )
-        memory.status, memory.status_written_at = status.status, now
+
+    def _show(self, cases: list[Case]) -> None:
+        blind = sum(isinstance(case.reading, Unknown) for case in cases)
+        if blind:
+            metrics.count_observation_failure("queue", blind)
+        metrics.gauges.beat_is_ticking = self._context.future.is_beat_ticking
+
+    def _longest_cold_start(self) -> float:
+        starts = (memory.decisions.cold_start_seconds for memory in self._memories.values() if memory.decisions)
+        return max(filter(None, starts), default=0.0)
 
     def _forget_others(self, snapshot: Snapshot) -> None:
         for uid in self._memories.keys() - snapshot.bodies.keys():
             gone = self._memories.pop(uid)
+            self._actor.forget(uid)
             if all(pool.key != gone.pool for pool in snapshot.pools):
                 metrics.forget_pool(gone.pool)
-
-
-def _log(report: PoolReport, announcement: Announcement) -> None:
-    write = log.warning if announcement.type == "Warning" else log.info
-    outcome = report.outcome or ScaleOutcome(previous=0, current=0)
-    extra = {"replicas": outcome.current, "was": outcome.previous} if outcome.is_changed else {}
-    write(announcement.message, pool=_name(report.pool), reason=announcement.reason, **extra)
-
-
-def _name(pool: WorkerPool) -> str:
-    return f"{pool.namespace}/{pool.name}"

@@ -34,6 +34,7 @@ def pod_of(body: Mapping[str, Any]) -> tuple[Key, Pod] | None:
         created_at=to_epoch_seconds(metadata["creationTimestamp"]),
         is_ready=is_ready,
         ready_since=_seconds(ready.get("lastTransitionTime")) if is_ready else None,
+        is_pending=status.get("phase") == "Pending",
         is_unschedulable=is_unschedulable,
         unschedulable_message=str(scheduled.get("message", "")) if is_unschedulable else "",
         is_terminating="deletionTimestamp" in metadata,

@@ -1,14 +1,93 @@
 """What the pool loop needs of its surroundings; `handlers.context` has it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from millrace_operator.actuation.drain import DrainReport
 from millrace_operator.actuation.kubernetes_api import KubernetesApi
+from millrace_operator.api.worker_pool import TritonReference, WorkerPool
 from millrace_operator.clock import Clock
-from millrace_operator.observation.ports import QueueObserver
+from millrace_operator.model.decision import ScalingDecision
+from millrace_operator.model.inference import InferenceLoad
+from millrace_operator.model.outlook import Outlook
+from millrace_operator.model.pool_state import Pod, PoolState
+from millrace_operator.model.reading import Reading
+from millrace_operator.model.worker import Worker, Workers
+from millrace_operator.pools.workload import Key
 from millrace_operator.settings import OperatorSettings
 
 Body = Mapping[str, Any]
+
+
+class QueueSources(Protocol):
+    """Reads the backlog of pools, wherever it is. Never raises for a source that is away: that is Unknown."""
+
+    async def observe(
+        self, pools: Sequence[WorkerPool], *, workers: Mapping[Key, Sequence[Worker]]
+    ) -> Mapping[Key, Reading]:
+        """Read the backlog of all pools at once; the answer has each of them."""
+        ...
+
+
+class Heartbeats(Protocol):
+    """Hears the workers."""
+
+    def workers(self, now: float) -> Workers:
+        """Tell what all workers said last."""
+        ...
+
+    def is_settled(self, now: float) -> bool:
+        """Tell whether every worker that lives must have been heard by now."""
+        ...
+
+
+class KnownFuture(Protocol):
+    """Knows tasks that will come."""
+
+    @property
+    def is_beat_ticking(self) -> bool | None:
+        """Whether a Beat holds the lock of the schedule; None: not known."""
+        ...
+
+    def outlook(self, queues: Collection[str], now: float, horizon_seconds: float) -> Mapping[str, Outlook]:
+        """Tell what comes due, by queue."""
+        ...
+
+
+class InferenceLoads(Protocol):
+    """Watches Tritons."""
+
+    async def loads(
+        self, pools: Mapping[Key, tuple[TritonReference, Sequence[str]]]
+    ) -> Mapping[Key, InferenceLoad | None]:
+        """Tell how the pools' Tritons get on; None: not known."""
+        ...
+
+
+class Drainer(Protocol):
+    """Makes a pool smaller without touching a worker that works."""
+
+    async def step(
+        self,
+        pool: WorkerPool,
+        *,
+        state: PoolState,
+        pods: tuple[Pod, ...],
+        workers: Workers,
+        reading: Reading,
+        decision: ScalingDecision,
+        now: float,
+    ) -> DrainReport:
+        """Do what can be done now."""
+        ...
+
+    def is_draining(self, uid: str) -> bool:
+        """Tell whether pods of a pool are to go."""
+        ...
+
+    def forget(self, uid: str) -> None:
+        """Forget a pool that is gone."""
+        ...
 
 
 class PoolLoopContext(Protocol):
@@ -20,8 +99,28 @@ class PoolLoopContext(Protocol):
         ...
 
     @property
-    def observer(self) -> QueueObserver:
+    def sources(self) -> QueueSources:
         """Who reads the queues."""
+        ...
+
+    @property
+    def heartbeats(self) -> Heartbeats:
+        """Who hears the workers."""
+        ...
+
+    @property
+    def future(self) -> KnownFuture:
+        """Who knows what comes."""
+        ...
+
+    @property
+    def inference(self) -> InferenceLoads:
+        """Who watches Triton."""
+        ...
+
+    @property
+    def drainer(self) -> Drainer:
+        """Who removes pods."""
         ...
 
     @property
@@ -45,6 +144,14 @@ class PoolLoopContext(Protocol):
 
     def deployments(self) -> Sequence[Body]:
         """List all Deployments."""
+        ...
+
+    def pods(self) -> Sequence[Body]:
+        """List the pods of all Deployments."""
+        ...
+
+    def capacity_budgets(self) -> Sequence[Body]:
+        """List all CapacityBudgets."""
         ...
 
     def forget_worker_pool(self, uid: str) -> None:

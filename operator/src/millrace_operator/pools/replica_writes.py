@@ -58,8 +58,8 @@ class ReplicaWrites:
         self._truce_until = now + self._truce_seconds
         return (
             f"Replicas were changed from {before} to {seen} by {_who(manager)}. They are left alone for "
-            f"{self._truce_seconds:.0f} s, then they follow the queue again: remove the other autoscaler of the Deployment, "
-            "or set spec.mode to Paused to size it by hand."
+            f"{self._truce_seconds:.0f} s, then they follow the queue again: remove the other autoscaler of the "
+            "Deployment, or set spec.mode to Paused to size it by hand."
         )
 
     def has_truce(self, now: float) -> bool:

@@ -3,7 +3,7 @@
 Objects are replaced when they change and never altered, so what was made of one is kept until another takes its place.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -32,9 +32,9 @@ class Snapshot:
     pods: Mapping[Key, tuple[Pod, ...]]
     """By namespace and name of the Deployment."""
     budgets: Mapping[Key, CapacityBudget]
-    budget_bodies: Mapping[Key, Body]
     obstacles: Mapping[Key, Obstacle]
     """By namespace and name of the pool."""
+    queues: frozenset[str]
 
     def workload_of(self, pool: WorkerPool) -> Workload | None:
         """Find what the pool's Deployment looks like; None without one."""
@@ -67,7 +67,7 @@ class Snapshots:
     def _make(self, worker_pools: Bodies, deployments: Bodies, pods: Bodies, budgets: Bodies) -> Snapshot:
         living = [body for body in worker_pools if not body["metadata"].get("deletionTimestamp")]
         made = self._pools.make(living)
-        workloads = {_key(body): each for body, each in zip(deployments, self._workloads.make(deployments), strict=True)}
+        workloads = dict(zip(map(_key, deployments), self._workloads.make(deployments), strict=True))
         known = {each.key: each for each in self._budgets.make(budgets)}
         return Snapshot(
             pools=made,
@@ -75,8 +75,8 @@ class Snapshots:
             workloads=workloads,
             pods=_by_deployment(each for each in self._pods.make(pods) if each is not None),
             budgets=known,
-            budget_bodies={_key(body): body for body in budgets},
             obstacles=find_obstacles(made, workloads=workloads, budgets=known),
+            queues=frozenset(pool.queue for pool in made),
         )
 
 
@@ -97,7 +97,7 @@ class _Kept(Generic[Made]):
         return tuple(made for _, made in self._made.values())
 
 
-def _by_deployment(pods: Any) -> dict[Key, tuple[Pod, ...]]:
+def _by_deployment(pods: Iterable[tuple[Key, Pod]]) -> dict[Key, tuple[Pod, ...]]:
     grouped: dict[Key, list[Pod]] = {}
     for deployment, pod in pods:
         grouped.setdefault(deployment, []).append(pod)

@@ -1,37 +1,40 @@
 """Expose what the loops see and decide to Prometheus, under the names that the contracts fix."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 
 from millrace_contracts import metrics as names
 from millrace_contracts.metrics import Metric
-from millrace_operator.model.decision import Reason, ScaleOutcome, ScalingDecision
-from millrace_operator.model.estimates import Estimates
-from millrace_operator.model.pool_state import PoolState
-from millrace_operator.model.reading import QueueReading, Reading
+from millrace_operator.decision.drain_memory import DrainEnd, RemovedState
+from millrace_operator.model.decision import Reason
+from millrace_operator.reporting.pool_gauges import Gauges
+from millrace_operator.reporting.pool_histograms import PoolHistogram
+from millrace_operator.reporting.report import PoolReport
 
 Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
+Key = tuple[str, str]
 
 
 def _made(kind: type[Wrapper], metric: Metric) -> Wrapper:
     return kind(metric.name, metric.help, metric.labels)
 
 
-_QUEUE_READY = _made(Gauge, names.QUEUE_READY)
-_QUEUE_UNACKED = _made(Gauge, names.QUEUE_UNACKED)
-_QUEUE_CONSUMERS = _made(Gauge, names.QUEUE_CONSUMERS)
-_DEAD_LETTERS = _made(Gauge, names.DEAD_LETTERS)
-_ARRIVAL_RATE = _made(Gauge, names.ARRIVAL_RATE)
-_SERVICE_SECONDS = _made(Gauge, names.SERVICE_SECONDS)
-_REPLICAS_DESIRED = _made(Gauge, names.REPLICAS_DESIRED)
-_REPLICAS_ACTUAL = _made(Gauge, names.REPLICAS_ACTUAL)
-_REPLICAS_READY = _made(Gauge, names.REPLICAS_READY)
-_METRICS_AVAILABLE = _made(Gauge, names.METRICS_AVAILABLE)
+gauges: Final = Gauges()
+"""What the last pass saw of pools and budgets."""
+_WAITS: Final = PoolHistogram(names.WAITS, (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600))
+_COLD_STARTS: Final = PoolHistogram(names.COLD_STARTS, (1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120, 180, 300, 600))
+for _collector in (gauges, _WAITS, _COLD_STARTS):
+    REGISTRY.register(_collector)
+
 _DECISIONS = _made(Counter, names.DECISIONS)
 _SCALINGS = _made(Counter, names.SCALINGS)
+_TASKS_STARTED = _made(Counter, names.TASKS_STARTED)
+_TASKS_LATE = _made(Counter, names.TASKS_LATE)
+_VICTIMS = _made(Counter, names.VICTIMS)
+_DRAINS = _made(Counter, names.DRAINS)
 _LOOP_SECONDS = Histogram(
     names.LOOP_SECONDS.name,
     names.LOOP_SECONDS.help,
@@ -42,19 +45,14 @@ _LOOP_FAILURES = _made(Counter, names.LOOP_FAILURES)
 _OBSERVATION_FAILURES = _made(Counter, names.OBSERVATION_FAILURES)
 _JOBS = _made(Gauge, names.JOBS)
 _RECORDS = _made(Counter, names.RECORDS)
+_RECORD_FAILURES = _made(Counter, names.RECORD_FAILURES)
 
-_OF_A_POOL: tuple[MetricWrapperBase, ...] = (
-    _QUEUE_READY,
-    _QUEUE_UNACKED,
-    _QUEUE_CONSUMERS,
-    _DEAD_LETTERS,
-    _ARRIVAL_RATE,
-    _SERVICE_SECONDS,
-    _REPLICAS_DESIRED,
-    _REPLICAS_ACTUAL,
-    _REPLICAS_READY,
-    _METRICS_AVAILABLE,
+_BY: Final[tuple[tuple[Counter, tuple[str, ...]], ...]] = (
+    (_SCALINGS, ("up", "down")),
+    (_VICTIMS, tuple(RemovedState)),
+    (_DRAINS, tuple(DrainEnd)),
 )
+"""Counters of a pool by one more label, with all of its values."""
 
 
 def serve(port: int) -> None:
@@ -63,38 +61,45 @@ def serve(port: int) -> None:
     start_http_server(port)
 
 
-def show_queue(pool: tuple[str, str], reading: Reading, estimates: Estimates) -> None:
-    """Show what was read of a pool's queue; what is not known has no series, since 0 would be a measurement."""
-    seen = reading if isinstance(reading, QueueReading) else None
-    _METRICS_AVAILABLE.labels(*pool).set(0 if seen is None else 1)
-    _show(_QUEUE_READY, pool, None if seen is None else seen.ready)
-    _show(_QUEUE_UNACKED, pool, None if seen is None else seen.unacked)
-    _show(_QUEUE_CONSUMERS, pool, None if seen is None else seen.consumers)
-    _show(_DEAD_LETTERS, pool, None if seen is None else seen.dead_letters)
-    _show(_ARRIVAL_RATE, pool, estimates.arrivals_per_second)
-    _show(_SERVICE_SECONDS, pool, estimates.service_seconds)
+def meet_pool(pool: Key) -> None:
+    """Begin a pool's counters at 0: of a series that begins at 1, Prometheus never sees the first step."""
+    _TASKS_STARTED.labels(*pool)
+    _TASKS_LATE.labels(*pool)
+    for counter, values in _BY:
+        for value in values:
+            counter.labels(*pool, value)
 
 
-def show_replicas(pool: tuple[str, str], state: PoolState | None, decision: ScalingDecision | None) -> None:
-    """Show what a pool has and what it is to have; a pool without a Deployment has neither."""
-    _show(_REPLICAS_ACTUAL, pool, None if state is None else state.existing)
-    _show(_REPLICAS_READY, pool, None if state is None else state.ready)
-    _show(_REPLICAS_DESIRED, pool, None if decision is None else decision.replicas)
-
-
-def count_decision(pool: tuple[str, str], reason: Reason, outcome: ScaleOutcome) -> None:
-    """Count a decision, and the write that it led to."""
-    _DECISIONS.labels(*pool, reason.value).inc()
-    if outcome.is_changed:
+def count(report: PoolReport) -> None:
+    """Count what happened in a pass: the decision, writes, tasks that started, starts and ends of pods."""
+    pool, decision, outcome = report.pool.key, report.decision, report.outcome
+    if decision is not None:
+        _DECISIONS.labels(*pool, decision.reason.value).inc()
+    if outcome is not None and outcome.is_changed:
         _SCALINGS.labels(*pool, "up" if outcome.current > outcome.previous else "down").inc()
+    for seconds, tasks in report.waits:
+        _WAITS.observe(pool, seconds, tasks)
+        _TASKS_STARTED.labels(*pool).inc(tasks)
+        if seconds > report.pool.policy.objective.wait_seconds:
+            _TASKS_LATE.labels(*pool).inc(tasks)
+    for seconds in report.state.cold_starts_seconds if report.state else ():
+        _COLD_STARTS.observe(pool, seconds)
+    for state, pods in report.drained.removed.items():
+        _VICTIMS.labels(*pool, state).inc(pods)
+    for end, drains in report.drained.ended.items():
+        _DRAINS.labels(*pool, end).inc(drains)
 
 
-def forget_pool(pool: tuple[str, str]) -> None:
+def forget_pool(pool: Key) -> None:
     """Remove all series of a pool that is gone."""
-    for metric in _OF_A_POOL:
-        metric.remove_by_labels(dict(zip(names.POOL, pool, strict=True)))
-    for counter in (_DECISIONS, _SCALINGS):
-        counter.remove_by_labels(dict(zip(names.POOL, pool, strict=True)))
+    gauges.forget(pool)
+    _WAITS.forget(pool)
+    _COLD_STARTS.forget(pool)
+    _TASKS_STARTED.remove(*pool)
+    _TASKS_LATE.remove(*pool)
+    for counter, values in (*_BY, (_DECISIONS, tuple(Reason))):
+        for value in values:
+            counter.remove(*pool, value)
 
 
 def observe_loop(loop: str, seconds: float) -> None:
@@ -107,26 +112,23 @@ def count_loop_failure(loop: str) -> None:
     _LOOP_FAILURES.labels(loop).inc()
 
 
-def count_observation_failure(source: str) -> None:
-    """Count a read that failed, by what was read: "queue" or "ledger"."""
-    _OBSERVATION_FAILURES.labels(source).inc()
+def count_observation_failure(source: str, failures: int = 1) -> None:
+    """Count reads that failed, by what was read: "queue", "ledger" or "schedule"."""
+    _OBSERVATION_FAILURES.labels(source).inc(failures)
 
 
 def set_jobs_by_state(counts: Mapping[tuple[str, str], int]) -> None:
     """Show how many jobs there are, by (namespace, state); states that are not named have no series."""
     _JOBS.clear()
-    for (namespace, state), count in counts.items():
-        _JOBS.labels(namespace, state).set(count)
+    for (namespace, state), number in counts.items():
+        _JOBS.labels(namespace, state).set(number)
 
 
 def add_records(*, namespace: str, model: str, outcome: str, count: int) -> None:
-    """Count records that ended, by outcome: "succeeded", "failed" or "retried"."""
-    if count > 0:
-        _RECORDS.labels(namespace, model, outcome).inc(count)
+    """Count records that ended, by outcome: "succeeded", "failed" or "retried"; 0 begins the series."""
+    _RECORDS.labels(namespace, model, outcome).inc(count)
 
 
-def _show(gauge: Gauge, pool: tuple[str, str], value: float | None) -> None:
-    if value is None:
-        gauge.remove_by_labels(dict(zip(names.POOL, pool, strict=True)))
-    else:
-        gauge.labels(*pool).set(value)
+def add_failures(*, namespace: str, model: str, code: str, count: int) -> None:
+    """Count records that failed, by the code of the error; 0 begins the series."""
+    _RECORD_FAILURES.labels(namespace, model, code).inc(count)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from operator_jobs import UID, job, running
 
+from millrace_contracts.errors import RecordError
 from millrace_operator.api.prediction_job import PredictionJob
-from millrace_operator.jobs.readings import LedgerMissing, LedgerUnknown
+from millrace_operator.jobs.readings import FailedRecords, LedgerMissing, LedgerUnknown
 from millrace_operator.jobs.tally import Tally
 
 
@@ -14,7 +15,11 @@ class Counted:
 
     def __init__(self) -> None:
         self.records: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
         self.states: dict[tuple[str, str], int] = {}
+
+    def that_failed(self) -> dict[str, int]:
+        return {code: count for code, count in self.failures.items() if count}
 
     def set_jobs_by_state(self, counts: Mapping[tuple[str, str], int]) -> None:
         self.states = dict(counts)
@@ -22,6 +27,10 @@ class Counted:
     def add_records(self, *, namespace: str, model: str, outcome: str, count: int) -> None:
         assert ("millrace", "digits") == (namespace, model)
         self.records[outcome] = self.records.get(outcome, 0) + count
+
+    def add_failures(self, *, namespace: str, model: str, code: str, count: int) -> None:
+        assert ("millrace", "digits") == (namespace, model)
+        self.failures[code] = self.failures.get(code, 0) + count
 
 
 def reported(succeeded: int) -> PredictionJob:
@@ -39,7 +48,7 @@ def test_only_what_is_new_since_the_last_look_is_counted() -> None:
 def test_an_operator_that_restarts_does_not_count_what_was_reported_before() -> None:
     counted = Counted()
     Tally(counted).count_records(reported(100), running(succeeded=130))
-    assert {"succeeded": 30} == counted.records
+    assert {"succeeded": 30, "failed": 0} == counted.records
 
 
 def test_a_ledger_that_cannot_be_read_counts_nothing() -> None:
@@ -49,7 +58,7 @@ def test_a_ledger_that_cannot_be_read_counts_nothing() -> None:
     tally.count_records(job(), LedgerUnknown("away"))
     tally.count_records(job(), LedgerMissing())
     tally.count_records(job(), running(succeeded=10))
-    assert {"succeeded": 10} == counted.records
+    assert {"succeeded": 10, "failed": 0} == counted.records
 
 
 def test_records_that_run_again_after_a_lost_ledger_count_again_and_never_down() -> None:
@@ -57,7 +66,38 @@ def test_records_that_run_again_after_a_lost_ledger_count_again_and_never_down()
     tally = Tally(counted)
     for succeeded in (50, 0, 20):
         tally.count_records(job(), running(succeeded=succeeded))
-    assert {"succeeded": 70} == counted.records
+    assert {"succeeded": 70, "failed": 0} == counted.records
+
+
+def failed(**counts: int) -> tuple[FailedRecords, ...]:
+    return tuple(FailedRecords(code=code, message="", count=count, sample_key="") for code, count in counts.items())
+
+
+def test_failures_are_counted_by_code_and_only_once() -> None:
+    counted = Counted()
+    tally = Tally(counted)
+    for failures in (
+        failed(MalformedJSON=1),
+        failed(MalformedJSON=3, WorkerLost=2),
+        failed(MalformedJSON=3, WorkerLost=2),
+    ):
+        tally.count_records(job(), running(failures=failures))
+    assert {"MalformedJSON": 3, "WorkerLost": 2} == counted.that_failed()
+
+
+def test_failures_that_were_reported_before_a_restart_do_not_count_again() -> None:
+    counted = Counted()
+    before = job(status={"failures": [{"code": "WorkerLost", "count": 2, "message": "", "sampleKey": ""}]})
+    Tally(counted).count_records(before, running(failures=failed(WorkerLost=5)))
+    assert {"WorkerLost": 3} == counted.that_failed()
+
+
+def test_every_outcome_and_code_begins_at_zero_when_a_job_is_met() -> None:
+    # Prometheus sees no increase of a series that begins with its first count.
+    counted = Counted()
+    Tally(counted).count_records(job(), running(succeeded=0))
+    assert {"succeeded": 0, "failed": 0} == counted.records
+    assert dict.fromkeys(map(str, RecordError), 0) == counted.failures
 
 
 def test_jobs_are_shown_by_state_and_new_ones_are_pending() -> None:
@@ -70,4 +110,6 @@ def test_a_job_that_is_gone_is_forgotten() -> None:
     tally = Tally(Counted())
     tally.count_records(job(), running())
     tally.count_jobs([])
-    assert UID not in tally._counted  # noqa: SLF001 - memory that grows for ever has no other symptom
+    # Memory that grows for ever has no other symptom.
+    assert UID not in tally._counted  # noqa: SLF001
+    assert UID not in tally._failures  # noqa: SLF001

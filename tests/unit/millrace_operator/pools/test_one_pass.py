@@ -1,123 +1,29 @@
 """One pass over all pools: what is written, when, and how often it is told."""
 
-import asyncio
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from loop_cluster import LoopCluster, capacity_budget, queue, raw_pod, worker_in, worker_pool
 
 from millrace_operator.errors import KubernetesError, ObjectNotFound
-from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
-from millrace_operator.pools.one_pass import PoolPass
-from millrace_operator.settings import OperatorSettings
+from millrace_operator.model.inference import InferenceLoad
+from millrace_operator.model.reading import Blindness, Unknown
 
 BLIND = Unknown(reason=Blindness.BROKER_UNREACHABLE, message="RabbitMQ is away")
 
 
-def worker_pool(name: str = "digits", **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "millrace.dev/v1alpha1",
-        "kind": "WorkerPool",
-        "metadata": {"namespace": "ml", "name": name, "uid": f"uid-{name}", "generation": 4},
-        "spec": {"workloadRef": {"name": name}, "queue": name, "concurrency": 8, "maxReplicas": 20} | spec,
-    }
-
-
-@dataclass
-class Cluster:
-    """Stands in for the operator's context: remembers what was written, and shows it as a watch would."""
-
-    pools: list[dict[str, Any]] = field(default_factory=lambda: [worker_pool()])
-    replicas: dict[str, int] = field(default_factory=lambda: {"digits": 0})
-    readings: dict[str, Reading] = field(default_factory=dict)
-    statuses: list[dict[str, Any]] = field(default_factory=list)
-    events: list[tuple[str, str]] = field(default_factory=list)
-    scales: list[int] = field(default_factory=list)
-    refusal: Exception | None = None
-    seconds: float = 1_000_000.0
-    is_synced: bool = True
-
-    def __post_init__(self) -> None:
-        self.settings = OperatorSettings.model_construct(
-            idle_seconds=60, pool_loop_seconds=1.0, status_interval_seconds=5.0
-        )
-        self.observer = self.kubernetes = self.clock = self
-        self.passes = PoolPass(self)  # type: ignore[arg-type]  # plays all parts at once
-
-    def run(self, *, after: float = 1.0, **readings: Reading) -> None:
-        """Let some seconds pass, then run one pass."""
-        self.seconds += after
-        self.readings |= readings
-        asyncio.run(self.passes.run())
-
-    def worker_pools(self) -> list[dict[str, Any]]:
-        """List the pools."""
-        return self.pools
-
-    def deployments(self) -> list[dict[str, Any]]:
-        """List the Deployments."""
-        return [
-            {"metadata": {"namespace": "ml", "name": name}, "spec": {"replicas": count}, "status": {}}
-            for name, count in self.replicas.items()
-        ]
-
-    def forget_worker_pool(self, uid: str) -> None:
-        """Forget a pool."""
-        self.pools = [pool for pool in self.pools if pool["metadata"]["uid"] != uid]
-
-    def now(self) -> datetime:
-        """Tell the time."""
-        return datetime.fromtimestamp(self.seconds, tz=UTC)
-
-    async def observe(self, queues: Collection[str]) -> Mapping[str, Reading]:
-        """Answer with the readings of this moment."""
-        return {queue: self.readings[queue] for queue in queues}
-
-    async def scale_deployment(self, *, namespace: str, name: str, replicas: int) -> None:
-        """Scale, unless writes are refused."""
-        assert namespace == "ml"
-        if self.refusal:
-            raise self.refusal
-        self.scales.append(replicas)
-        self.replicas[name] = replicas
-
-    async def patch_status(self, plural: str, *, namespace: str, name: str, status: dict[str, Any]) -> None:
-        """Remember the status, unless writes are refused."""
-        assert (plural, namespace) == ("workerpools", "ml")
-        if self.refusal:
-            raise self.refusal
-        self.statuses.append(status | {"name": name})
-
-    async def record_event(self, body: dict[str, Any], *, type_: str, reason: str, message: str, now: float) -> None:
-        """Remember the Event."""
-        assert (body["kind"], now, message[-1]) == ("WorkerPool", self.seconds, ".")
-        self.events.append((type_, reason))
-
-    def condition(self, kind: str) -> tuple[str, str]:
-        """Read a condition of the last status."""
-        found = next(each for each in self.statuses[-1]["conditions"] if each["type"] == kind)
-        return found["status"], found["reason"]
-
-
-def queue(ready: int = 0, unacked: int = 0) -> QueueReading:
-    return QueueReading(ready=ready, unacked=unacked, consumers=0)
-
-
 def test_a_burst_is_written_once_and_told_in_status_and_event() -> None:
-    cluster = Cluster()
+    cluster = LoopCluster()
     cluster.run(digits=queue(ready=96))
     cluster.run()
 
     assert cluster.scales == [12]
     assert cluster.events == [("Normal", "BacklogToDrain")]
     assert cluster.statuses[0]["desiredReplicas"] == 12
-    assert cluster.statuses[0]["lastDecision"]["message"] == (
-        "12 replicas: 96 tasks wait and 0 run, 8 slots a pod. Was 0."
-    )
+    message = cluster.statuses[0]["lastDecision"]["message"]
+    assert (message[:27], message[-6:]) == ("12 replicas: 96 tasks wait,", "Was 0.")
+    assert cluster.messages == [message]
 
 
 def test_counts_are_written_every_five_seconds_at_most() -> None:
-    cluster = Cluster(replicas={"digits": 12})
+    cluster = LoopCluster(replicas={"digits": 12})
     cluster.run(digits=queue(ready=96))
     for ready in range(95, 91, -1):
         cluster.run(digits=queue(ready=ready))
@@ -128,7 +34,7 @@ def test_counts_are_written_every_five_seconds_at_most() -> None:
 
 
 def test_a_new_decision_is_written_at_once() -> None:
-    cluster = Cluster()
+    cluster = LoopCluster()
     cluster.run(digits=queue(ready=1))
     cluster.run(digits=queue(ready=100))
 
@@ -136,25 +42,24 @@ def test_a_new_decision_is_written_at_once() -> None:
 
 
 def test_what_did_not_change_is_not_written() -> None:
-    cluster = Cluster()
-    for _ in range(30):
-        cluster.run(digits=queue())
+    cluster = LoopCluster(readings={"digits": queue()})
+    cluster.run_for(30)
 
     written = [{key: status[key] for key in ("desiredReplicas", "queue")} for status in cluster.statuses]
-    assert {"desiredReplicas": 0, "queue": {"ready": 0, "unacked": 0, "consumers": 0}} == written[0]
-    assert len(written) == 2, "the second write adds the arrival rate, measured after 10 s"
+    assert [{"desiredReplicas": 0, "queue": {"ready": 0, "unacked": 0, "consumers": 0}}] == written
 
 
 def test_an_outage_holds_the_pool_and_is_told_once_it_lasts() -> None:
-    cluster = Cluster(replicas={"digits": 3})
-    for _ in range(10):
-        cluster.run(digits=BLIND)
+    cluster = LoopCluster(replicas={"digits": 3}, readings={"digits": BLIND})
+    cluster.run_for(29)
+    assert cluster.events == [], "a queue that was just made, or a platform, is unreadable for some seconds"
+    cluster.run_for(5)
 
-    assert cluster.scales == []
+    assert (cluster.scales, cluster.replicas) == ([], {"digits": 3})
     assert cluster.events == [("Warning", "MetricsUnavailable")]
     assert cluster.condition("MetricsAvailable") == ("False", "BrokerUnreachable")
     assert cluster.condition("ScalingActive") == ("False", "MetricsUnavailable")
-    assert cluster.statuses[-1]["queue"] is None, "what was read before the outage is not true any more"
+    assert "queue" not in cluster.statuses[-1], "what was read before the outage is not true any more"
 
     cluster.run(digits=queue(ready=24))
     assert cluster.events[1:] == [("Normal", "MetricsAvailable")]
@@ -162,7 +67,7 @@ def test_an_outage_holds_the_pool_and_is_told_once_it_lasts() -> None:
 
 
 def test_a_missing_deployment_is_told_once_and_goes_on_when_it_appears() -> None:
-    cluster = Cluster(replicas={})
+    cluster = LoopCluster(replicas={})
     cluster.run(digits=queue(ready=8))
     cluster.run()
     assert cluster.events == [("Warning", "WorkloadNotFound")]
@@ -175,7 +80,7 @@ def test_a_missing_deployment_is_told_once_and_goes_on_when_it_appears() -> None
 
 
 def test_a_refused_write_is_a_condition_and_is_tried_again() -> None:
-    cluster = Cluster(refusal=KubernetesError("forbidden", status=403))
+    cluster = LoopCluster(refusal=KubernetesError("forbidden", status=403))
     cluster.run(digits=queue(ready=8))
     assert cluster.replicas == {"digits": 0}
 
@@ -185,7 +90,7 @@ def test_a_refused_write_is_a_condition_and_is_tried_again() -> None:
 
 
 def test_a_pool_that_is_gone_is_forgotten() -> None:
-    cluster = Cluster(refusal=ObjectNotFound("gone", status=404))
+    cluster = LoopCluster(refusal=ObjectNotFound("gone", status=404))
     cluster.run(digits=queue())
 
     assert cluster.pools == []
@@ -193,7 +98,7 @@ def test_a_pool_that_is_gone_is_forgotten() -> None:
 
 
 def test_an_advisory_pool_reports_and_writes_no_replicas() -> None:
-    cluster = Cluster(pools=[worker_pool(mode="Advisory")])
+    cluster = LoopCluster(pools=[worker_pool(mode="Advisory")])
     cluster.run(digits=queue(ready=80))
 
     assert (cluster.scales, cluster.statuses[0]["desiredReplicas"]) == ([], 10)
@@ -201,10 +106,10 @@ def test_an_advisory_pool_reports_and_writes_no_replicas() -> None:
 
 
 def test_after_a_restart_times_of_what_did_not_change_are_kept() -> None:
-    cluster = Cluster()
+    cluster = LoopCluster()
     cluster.run(digits=queue(ready=1000))
     cluster.pools[0]["status"] = dict(cluster.statuses[-1])
-    cluster.passes = PoolPass(cluster)  # type: ignore[arg-type]  # plays all parts at once
+    cluster.restart()
     cluster.run(after=100, digits=queue(ready=999))
 
     assert cluster.statuses[0]["lastDecision"]["time"] == cluster.statuses[-1]["lastDecision"]["time"]
@@ -213,7 +118,178 @@ def test_after_a_restart_times_of_what_did_not_change_are_kept() -> None:
 
 
 def test_one_pool_that_cannot_be_read_does_not_hold_up_another() -> None:
-    cluster = Cluster(pools=[worker_pool("a"), worker_pool("b")], replicas={"a": 0, "b": 0})
+    cluster = LoopCluster(pools=[worker_pool("a"), worker_pool("b")], replicas={"a": 0, "b": 0})
     cluster.run(a=BLIND, b=queue(ready=8))
 
     assert cluster.replicas == {"a": 0, "b": 1}
+
+
+def test_an_outage_of_a_pool_that_could_be_read_is_told_after_five_passes() -> None:
+    cluster = LoopCluster(replicas={"digits": 3}, readings={"digits": queue(ready=24)})
+    cluster.run_for(60)
+    cluster.run(digits=BLIND)
+    cluster.run_for(3)
+    assert cluster.events == []
+
+    cluster.run()
+    assert cluster.events == [("Warning", "MetricsUnavailable")]
+
+
+def test_fewer_replicas_are_reached_by_draining_and_what_happened_is_told() -> None:
+    cluster = LoopCluster(replicas={"digits": 5}, readings={"digits": queue()})
+    cluster.run_for(120)
+
+    assert (cluster.scales, cluster.replicas) == ([], {"digits": 0})
+    assert ("Normal", "PodsRemoved") in cluster.events
+    assert all(decided < asked for asked, decided, _ in cluster.steps)
+
+
+def test_a_pod_that_drains_is_given_back_when_the_load_is_back() -> None:
+    draining = raw_pod("a", annotations={"millrace.dev/draining-since": "1970-01-12T13:46:40Z"})
+    cluster = LoopCluster(replicas={"digits": 1}, pod_bodies=[draining], readings={"digits": queue(ready=80)})
+    cluster.run()
+
+    assert cluster.scales == [10]
+    assert cluster.steps == [(10, 10, True)], "more replicas first, then the drainer learns that none is to go"
+
+
+def test_an_advisory_pool_lets_no_pod_go() -> None:
+    cluster = LoopCluster(pools=[worker_pool(mode="Advisory")], replicas={"digits": 5}, readings={"digits": queue()})
+    cluster.run_for(120)
+
+    assert (cluster.steps, cluster.replicas) == ([], {"digits": 5})
+
+
+def test_what_another_wrote_is_reported_and_left_alone_for_a_while() -> None:
+    cluster = LoopCluster(readings={"digits": queue(ready=80)})
+    cluster.run_for(2)
+    assert cluster.replicas == {"digits": 10}
+
+    cluster.replicas["digits"], cluster.manager = 3, "kubectl-scale"
+    cluster.run_for(30)
+    assert cluster.replicas == {"digits": 3}
+    assert cluster.condition("ScalingActive") == ("False", "ReplicasChangedByOther")
+    assert cluster.events[1:] == [("Warning", "ReplicasChangedByOther")]
+    assert "from 10 to 3 by kubectl-scale." in cluster.messages[1]
+
+    cluster.run_for(5)
+    assert cluster.replicas == {"digits": 10}
+
+
+def test_a_watch_that_is_late_makes_no_second_write() -> None:
+    cluster = LoopCluster()
+    cluster.run(digits=queue(ready=80))
+    cluster.replicas["digits"] = 0
+    cluster.run_for(2)
+
+    assert cluster.scales == [10]
+
+
+def test_two_pools_share_a_budget_and_both_get_pods() -> None:
+    of = {"budgetRef": {"name": "gpus"}}
+    cluster = LoopCluster(
+        pools=[worker_pool("a", **of, priority=3), worker_pool("b", **of, priority=1)],
+        replicas={"a": 0, "b": 0},
+        budgets=[capacity_budget(capacity=8)],
+        readings={"a": queue(ready=160), "b": queue(ready=160)},
+    )
+    cluster.run_for(2)
+
+    assert cluster.replicas == {"a": 6, "b": 2}
+    assert cluster.condition("ScalingLimited") == ("True", "BudgetExhausted")
+    status = cluster.budget_statuses[-1]
+    assert (status["used"], status["wanted"], status["pools"]) == (0, 40, 2), (
+        "of the first pass; counts take their turn"
+    )
+    assert [("a", 6), ("b", 2)] == [(share["pool"], share["granted"]) for share in status["shares"]]
+    assert [("Ready", "True"), ("Exhausted", "True")] == [
+        (each["type"], each["status"]) for each in status["conditions"]
+    ]
+
+
+def test_a_pool_that_must_not_be_lowered_keeps_its_part_of_the_budget() -> None:
+    of = {"budgetRef": {"name": "gpus"}}
+    cluster = LoopCluster(
+        pools=[worker_pool("a", **of, mode="Paused"), worker_pool("b", **of, priority=100)],
+        replicas={"a": 5, "b": 0},
+        budgets=[capacity_budget(capacity=8)],
+        readings={"a": queue(), "b": queue(ready=160)},
+    )
+    cluster.run()
+
+    assert cluster.replicas == {"a": 5, "b": 3}
+
+
+def test_a_pool_of_a_missing_budget_keeps_its_size_and_says_so() -> None:
+    cluster = LoopCluster(pools=[worker_pool(budgetRef={"name": "gpus"})], readings={"digits": queue(ready=80)})
+    cluster.run()
+
+    assert cluster.scales == []
+    assert cluster.condition("ScalingActive") == ("False", "BudgetNotFound")
+
+    cluster.budgets.append(capacity_budget(capacity=100))
+    cluster.run()
+    assert cluster.scales == [10]
+
+
+def test_pods_that_no_node_takes_stop_the_scale_up_with_the_schedulers_words() -> None:
+    no_place = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+    }
+    cluster = LoopCluster(
+        replicas={"digits": 1},
+        pod_bodies=[raw_pod("a", ready=False, conditions=[no_place])],
+        readings={"digits": queue(ready=80)},
+    )
+    cluster.run()
+
+    assert cluster.scales == []
+    assert cluster.condition("ScalingLimited") == ("True", "PodsUnschedulable")
+    assert "Insufficient nvidia.com/gpu" in cluster.messages[0]
+
+
+def test_a_saturated_triton_stops_the_scale_up() -> None:
+    cluster = LoopCluster(
+        pools=[worker_pool(triton={"metricsPort": 8002})],
+        replicas={"digits": 2},
+        load=InferenceLoad(requests_per_second=100, queue_seconds=2, compute_seconds=1),
+        readings={"digits": queue(ready=80)},
+    )
+    cluster.run()
+
+    assert cluster.scales == []
+    assert cluster.condition("ScalingLimited") == ("True", "InferenceSaturated")
+
+
+def test_a_schedule_that_cannot_be_read_is_told_and_the_pool_is_sized_without_it() -> None:
+    spoilt = [{"cron": "0 99 * * *", "minReplicas": 5}]
+    cluster = LoopCluster(pools=[worker_pool(schedules=spoilt)], readings={"digits": queue(ready=8)})
+    cluster.run()
+
+    assert cluster.scales == [1]
+    assert cluster.condition("ScalingActive") == ("True", "ScheduleInvalid")
+    assert ("Warning", "ScheduleInvalid") in cluster.events
+
+
+def test_how_long_a_pod_took_is_measured_from_the_write_that_asked_for_it() -> None:
+    cluster = LoopCluster()
+    cluster.run(digits=queue(ready=8))
+    asked_at = cluster.seconds
+    cluster.pod_bodies.append(raw_pod("a", at=asked_at + 0.4))
+    cluster.run()
+    cluster.heard.append(worker_in("a", at=asked_at + 3.5))
+    cluster.run(after=5)
+    cluster.run(after=5)
+
+    assert [status.get("coldStartSeconds") for status in cluster.statuses[-2:]] == [None, "3.5"]
+
+
+def test_an_operator_that_starts_anew_remembers_what_the_status_says() -> None:
+    cluster = LoopCluster(readings={"digits": queue()})
+    cluster.pools[0]["status"] = {"serviceSeconds": "5.1", "coldStartSeconds": "12"}
+    cluster.run()
+
+    assert ("5.1", "12") == (cluster.statuses[-1]["serviceSeconds"], cluster.statuses[-1]["coldStartSeconds"])

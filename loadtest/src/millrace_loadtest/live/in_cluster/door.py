@@ -1,16 +1,46 @@
 """A door in front of a server: forwards TCP while open; shut, it cuts what goes through and lets nothing in.
 
-usage: door.py HOST PORT... ; shut while the file /tmp/shut exists.
+usage: door.py HOST PORT... ; the signal USR1 shuts it, USR2 opens it.
 """
 
 import asyncio
+import signal
 import sys
-from pathlib import Path
+from functools import partial
 
-SHUT = Path("/tmp/shut")  # noqa: S108 - of this container alone
-LOOK_SECONDS = 0.1
 CHUNK = 65_536
-passing: set[asyncio.StreamWriter] = set()
+
+
+class Door:
+    """The connections that go through it."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._is_open = True
+        self._passing: set[asyncio.StreamWriter] = set()
+
+    def open(self) -> None:
+        """Let connections in."""
+        self._is_open = True
+
+    def shut(self) -> None:
+        """Cut what goes through, and let nothing in."""
+        self._is_open = False
+        for writer in self._passing:
+            writer.transport.abort()
+
+    async def let_in(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter, *, port: int) -> None:
+        """Connect a client with the server, unless shut."""
+        if not self._is_open:
+            answer.transport.abort()
+            return
+        server, request = await asyncio.open_connection(self._host, port)
+        both = {answer, request}
+        self._passing |= both
+        try:
+            await asyncio.gather(pump(client, request), pump(server, answer))
+        finally:
+            self._passing -= both
 
 
 async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -25,30 +55,14 @@ async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
         target.close()
 
 
-async def pass_through(client: asyncio.StreamReader, answer: asyncio.StreamWriter, host: str, port: int) -> None:
-    """Connect a client with the server, unless shut."""
-    if SHUT.exists():
-        answer.transport.abort()
-        return
-    server, request = await asyncio.open_connection(host, port)
-    passing.update((answer, request))
-    try:
-        await asyncio.gather(pump(client, request), pump(server, answer))
-    finally:
-        passing.difference_update((answer, request))
-
-
 async def main(host: str, ports: list[int]) -> None:
-    """Listen on the server's own ports, and cut everything when the door is shut."""
+    """Listen on the server's own ports."""
+    door, loop = Door(host), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, door.shut)
+    loop.add_signal_handler(signal.SIGUSR2, door.open)
     for port in ports:
-        await asyncio.start_server(
-            lambda reader, writer, port=port: pass_through(reader, writer, host, port), port=port
-        )
-    while True:
-        if SHUT.exists():
-            for writer in list(passing):
-                writer.transport.abort()
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.start_server(partial(door.let_in, port=port), port=port)
+    await loop.create_future()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ app.conf.update(
 )
 
 
-@app.task(bind=True, name="bench.work")
+@app.task(bind=True, name="bench.work")  # type: ignore[untyped-decorator]  # Celery has no types
 def work(self: Any, seconds: float) -> None:
     """Take as long as the message says."""
     with Redis.from_url(os.environ["BENCH_REDIS_URL"]) as redis:

@@ -1,0 +1,47 @@
+"""Which pods go next: in the order in which Kubernetes would take them, and never one that is known to work.
+
+Kubernetes takes pods without a node first, then pending ones, then those that are not ready, and only then looks at the
+deletion cost. So no ready pod can be chosen past one that is not ready.
+"""
+
+from typing import Final
+
+from millrace_operator.decision.drain_memory import DrainMemory
+from millrace_operator.decision.drain_scene import Scene
+from millrace_operator.decision.drained import is_harmless
+from millrace_operator.model.pool_state import Pod
+
+CONSOLIDATE_AFTER_SECONDS: Final = 15.0
+"""Pods with several slots may all be a little busy for ever: after so long without an idle one, some take no more."""
+
+
+def starting_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
+    """List pods in which nothing runs yet nor will, in Kubernetes' order; of equals the youngest first."""
+    found = [pod for pod in scene.live if is_harmless(pod, scene=scene, memory=memory)]
+    found.sort(key=lambda pod: (not pod.is_unschedulable, not pod.is_pending, -pod.created_at, pod.name))
+    return [pod for pod in found if pod.uid not in memory.victims]
+
+
+def idle_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
+    """List pods whose worker said that nothing runs: those that are not ready, then the youngest."""
+    found = [pod for pod in _heard_candidates(scene, memory) if scene.heard[pod.name].is_idle]
+    return sorted(found, key=lambda pod: (pod.is_ready, -pod.created_at, pod.name))
+
+
+def least_busy_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
+    """List pods to empty, when none is idle for long: they finish what they have and are removed only then."""
+    since = memory.nobody_idle_since
+    if scene.policy.concurrency == 1 or since is None or scene.now - since < CONSOLIDATE_AFTER_SECONDS:
+        return []
+    found = _heard_candidates(scene, memory)
+    return sorted(found, key=lambda pod: (scene.heard[pod.name].active, -pod.created_at, pod.name))
+
+
+def _heard_candidates(scene: Scene, memory: DrainMemory) -> list[Pod]:
+    return [
+        pod
+        for pod in scene.live
+        if pod.uid not in memory.victims
+        and pod.name in scene.heard
+        and memory.avoid.get(pod.uid, scene.now) <= scene.now
+    ]

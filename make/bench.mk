@@ -11,3 +11,21 @@ SCENARIOS ?=
 .PHONY: bench-scaling
 bench-scaling: setup ## Scaling policies in simulation against the thresholds; TRACE=path adds the real trace, SCENARIOS="step burst" names some
 	.venv/bin/python -m millrace_loadtest.simulator.bench $(if $(TRACE),--trace $(TRACE)) $(SCENARIOS)
+
+.PHONY: bench-keda
+bench-keda: setup cluster build-images load-images ## The same load on the cluster, once with Millrace and once with KEDA (AGAIN=1 forgets what was run)
+	trap 'local/keda.sh uninstall' EXIT; local/keda.sh install; \
+	.venv/bin/python -m millrace_loadtest.live.versus_keda $(if $(AGAIN),--again) \
+	  --thresholds loadtest/scenarios/live-against-keda/thresholds.yaml \
+	  --report loadtest/scenarios/live-against-keda/report.json --picture docs/pictures/burst-against-keda.png
+
+.PHONY: bench-live
+bench-live: setup cluster build-images load-images ## A hundred real scale-downs under long tasks, and an operator that goes blind
+	.venv/bin/python -m millrace_loadtest.live.scale_downs \
+	  --thresholds loadtest/scenarios/live-scale-downs/thresholds.yaml \
+	  --report loadtest/scenarios/live-scale-downs/report.json
+
+.PHONY: bench-cost
+bench-cost: setup cluster build-images load-images ## What the operator costs with 1,000 pools on the cluster
+	.venv/bin/python -m millrace_loadtest.live.cost \
+	  --thresholds loadtest/scenarios/live-cost/thresholds.yaml --report loadtest/scenarios/live-cost/report.json

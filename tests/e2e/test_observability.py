@@ -84,8 +84,8 @@ def test_every_metric_of_the_contract_is_in_prometheus(prometheus: str, finished
     assert finished_job
 
     def series() -> list[dict[str, Any]]:
-        # A histogram is exposed as name_bucket, name_sum and name_count.
-        return web.query_prometheus(prometheus, f'{{__name__=~"{metric.name}(_count)?"}}')
+        # A histogram is exposed as name_bucket, name_sum and name_count. Some are known only while there is work.
+        return web.query_prometheus(prometheus, f'{{__name__=~"{metric.name}(_count)?"}}[{SHOWN}]')
 
     found = wait_until(series, what=f"{metric.name} to be in Prometheus", timeout_seconds=20)
     assert set(metric.labels) <= set(found[0]["metric"]), found[0]["metric"]

@@ -31,6 +31,10 @@ class BrokerClient:
         dead.bind(self._channel).declare()
         self._queue(name, arguments).bind(self._channel).declare()
 
+    def declare_for_this_connection_only(self) -> str:
+        """Make a queue that the broker lets nobody else ask about; answer its name."""
+        return str(self._channel.queue_declare(exclusive=True).queue)
+
     def publish(self, name: str, count: int) -> None:
         """Publish messages; each is confirmed."""
         producer = self._connection.Producer(self._channel)

@@ -66,6 +66,11 @@ class PoolModel:
         return sum(pod.running for pod in self._pods)
 
     @property
+    def busy(self) -> int:
+        """Pods that run a task."""
+        return sum(pod.running > 0 for pod in self._pods)
+
+    @property
     def waiting(self) -> int:
         """Tasks that wait."""
         return len(self._waiting)
@@ -108,7 +113,7 @@ class PoolModel:
             existing=self.asked,
             ready=sum(pod.is_ready for pod in self._pods),
             starting_since=tuple(sorted(starting)),
-            busy=sum(pod.running > 0 for pod in self._pods),
+            busy=self.busy,
             unschedulable=unschedulable,
             unschedulable_message=SCHEDULER_SAYS if unschedulable else "",
             is_rolling_out=is_rolling_out,

@@ -1,6 +1,6 @@
 """Time lines that read as the specification: `pool(max_replicas=20).at(0).backlog(100).expects(20, Reason.AT_MAXIMUM)`.
 
-The operator looks at the pool once a second, as it does in a cluster, and a small model of the pool does what was decided.
+The operator looks at the pool once a second, as in a cluster, and a small model of the pool does what was decided.
 `at(t)` plays all looks before t; what is said next happens at t, before the look of that second.
 """
 

@@ -1,6 +1,8 @@
 """Start the operator: settings, logging, clients, then kopf, which runs the loops until it is told to stop."""
 
+import gc
 import sys
+from typing import Final
 
 import kopf
 import structlog
@@ -31,12 +33,16 @@ from millrace_operator.reporting import metrics
 from millrace_operator.reporting.log_config import configure_logging
 from millrace_operator.settings import OperatorSettings
 
+GC_THRESHOLDS: Final = (100_000, 20, 100)
 log = structlog.get_logger("millrace.operator")
 
 
 def main() -> None:
     """Run the operator until it is stopped."""
     settings = _settings()
+    # A pass over a thousand pools makes and drops some 100,000 small objects, none of them in cycles: with Python's
+    # default of 700 the collector doubled the time of the slowest passes.
+    gc.set_threshold(*GC_THRESHOLDS)
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     load_client_configuration()
     context = _context(settings)

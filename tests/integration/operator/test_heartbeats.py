@@ -15,6 +15,7 @@ from plain_celery import PlainCelery
 from waiters import wait_until
 
 from millrace_operator.clock import Clock
+from millrace_operator.model.outlook import Due
 from millrace_operator.model.reading import QueueReading
 from millrace_operator.model.worker import Worker
 from millrace_operator.observation.delayed_tasks import DelayedTasks
@@ -84,11 +85,12 @@ def test_delayed_tasks_are_known_before_they_arrive_and_arrive_once(
     published_at = now()
     for _ in range(3):
         plain.send("nothing", countdown=4)
-    due = wait_until(
-        lambda: delayed.due([plain.queue], now=published_at, horizon_seconds=60).get(plain.queue),
-        what="the delayed tasks to be known",
-        timeout_seconds=3,
-    )
+
+    def known() -> list[Due] | None:
+        due = delayed.due([plain.queue], now=published_at, horizon_seconds=60).get(plain.queue, [])
+        return due if sum(each.tasks for each in due) == 3 else None
+
+    due = wait_until(known, what="the delayed tasks to be known", timeout_seconds=3)
 
     def ended() -> QueueReading | None:
         reading = read()
@@ -96,7 +98,6 @@ def test_delayed_tasks_are_known_before_they_arrive_and_arrive_once(
 
     after = wait_until(ended, what="the delayed tasks to end", timeout_seconds=15)
     runner.run(delayed.close())
-    assert 3 == sum(each.tasks for each in due)
     assert all(published_at + 2 <= each.at <= published_at + 6 for each in due)
     assert after.arrivals_total is not None
     assert before.arrivals_total is not None
@@ -149,21 +150,16 @@ def test_an_orderly_stop_is_heard(plain: PlainCelery, listener: HeartbeatListene
     )
 
 
-def test_workers_of_a_redis_broker_are_heard_too_until_they_are_killed(
-    redis: Container, tmp_path: Path, runner: asyncio.Runner
-) -> None:
+def test_workers_of_a_redis_broker_are_heard_too(redis: Container, tmp_path: Path, runner: asyncio.Runner) -> None:
     broker_url = f"redis://:integration@127.0.0.1:{redis.ports[6379]}/5"
     listener = HeartbeatListener(broker_url=broker_url, clock=CLOCK)
     listener.start()
     plain = PlainCelery(broker_url=broker_url, queue="plain", folder=tmp_path)
     try:
         plain.start(concurrency=1)
-        plain.send("wait_for", str(tmp_path / "never"))
-        worker = wait_for_worker(listener, plain.node, active=1)
+        plain.send("wait_for", str(tmp_path / "go"))
+        wait_for_worker(listener, plain.node, active=1)
     finally:
+        (tmp_path / "go").touch()
         plain.kill()
-        (tmp_path / "never").touch()
-
-    wait_until(lambda: plain.node not in listener.workers(now()), what="silence to be noticed", timeout_seconds=10)
-    assert not worker.is_offline
-    runner.run(listener.close())
+        runner.run(listener.close())

@@ -16,7 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from millrace_contracts.metrics import LOOP_FAILURES, LOOP_SECONDS
-from millrace_loadtest.live.cluster import BenchError, Cluster, Resource, wait_until
+from millrace_loadtest.live.cluster import BenchError, Cluster, Resource, clean_up_when_told_to_stop, wait_until
 from millrace_loadtest.live.comparison import verdicts
 from millrace_loadtest.live.progress import say
 from millrace_loadtest.live.rig import WORKER_IMAGE, deployment, rig
@@ -172,6 +172,7 @@ def main() -> int:
     parser.add_argument("--thresholds", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
     arguments = parser.parse_args()
+    clean_up_when_told_to_stop()
     cluster = Cluster(NAMESPACE)
     try:
         with rig(cluster):

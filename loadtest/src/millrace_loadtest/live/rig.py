@@ -30,16 +30,15 @@ def object_of(kind: str, name: str, *, api: str = "v1", **content: Any) -> Resou
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, **content}
 
 
-def deployment(
-    name: str, container: Resource, *, replicas: int | None = 1, grace_seconds: int = 1, **pod: Any
-) -> Resource:
-    """Make a Deployment of one container; without replicas they are left to whoever scales it."""
+def deployment(name: str, container: Resource, *, replicas: int = 1, grace_seconds: int = 1, **pod: Any) -> Resource:
+    """Make a Deployment of one container."""
     labels = {"app": name}
     volumes = [
         {"name": "programs", "configMap": {"name": "programs"}},
         {"name": "rabbitmq", "configMap": {"name": "rabbitmq"}},
     ]
     spec: Resource = {
+        "replicas": replicas,
         "selector": {"matchLabels": labels},
         "template": {
             "metadata": {"labels": labels},
@@ -53,8 +52,6 @@ def deployment(
             },
         },
     }
-    if replicas is not None:
-        spec["replicas"] = replicas
     return object_of("Deployment", name, api="apps/v1", spec=spec)
 
 
@@ -65,7 +62,7 @@ def service(name: str, app: str, *ports: int) -> Resource:
 
 
 def worker_deployment(name: str, *, queue: str, notes: str, grace_seconds: int = 30) -> Resource:
-    """Make a Deployment of plain Celery workers, one slot each; its replicas belong to who scales it."""
+    """Make an empty Deployment of plain Celery workers, one slot each; from then on its replicas belong to a scaler."""
     command = "celery -A plain_app worker --pool=prefork --concurrency=1 --without-gossip --without-mingle"
     container = {
         "image": WORKER_IMAGE,
@@ -74,7 +71,7 @@ def worker_deployment(name: str, *, queue: str, notes: str, grace_seconds: int =
         "resources": {"requests": {"cpu": "1m", "memory": "32Mi"}},
         "volumeMounts": [{"name": "programs", "mountPath": "/bench"}],
     }
-    return deployment(name, container, replicas=None, grace_seconds=grace_seconds)
+    return deployment(name, container, replicas=0, grace_seconds=grace_seconds)
 
 
 def services_of_the_rig() -> list[Resource]:

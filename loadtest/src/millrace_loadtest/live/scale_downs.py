@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from millrace_loadtest.live.cluster import BenchError, Cluster, wait_until
+from millrace_loadtest.live.cluster import BenchError, Cluster, clean_up_when_told_to_stop, wait_until
 from millrace_loadtest.live.comparison import verdicts
 from millrace_loadtest.live.progress import say
 from millrace_loadtest.live.recording import Task, busy_pods_told_to_stop
@@ -72,7 +72,6 @@ def make_pools(cluster: Cluster, pools: Sequence[str], *, cap: int, idle_seconds
             for pool in pools
         ]
     )
-    cluster.kubectl("scale", "--replicas=0", *(f"deployment/worker-{pool}" for pool in pools))
     cluster.apply(
         [
             worker_pool(pool, deployment=f"worker-{pool}", queue=pool, cap=cap, idleSeconds=idle_seconds)
@@ -171,6 +170,7 @@ def main() -> int:
     parser.add_argument("--thresholds", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
     arguments = parser.parse_args()
+    clean_up_when_told_to_stop()
     cluster = Cluster(NAMESPACE)
     try:
         with rig(cluster), operator(cluster, broker_host="door"):

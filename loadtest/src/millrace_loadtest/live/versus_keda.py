@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 from millrace_loadtest.live import comparison
-from millrace_loadtest.live.cluster import LOCAL, BenchError, Cluster, wait_until
+from millrace_loadtest.live.cluster import LOCAL, BenchError, Cluster, clean_up_when_told_to_stop, wait_until
 from millrace_loadtest.live.loads import LOADS, QUEUE, Load
 from millrace_loadtest.live.picture import draw
 from millrace_loadtest.live.progress import say
@@ -99,7 +99,6 @@ def all_runs(scalers: Sequence[Scaler], loads: Sequence[Load]) -> list[Recording
         return [recorded(cluster, scaler, load) for scaler in scalers for load in loads]
     with rig(cluster):
         cluster.apply([worker_deployment(DEPLOYMENT, queue=QUEUE, notes="bench:notes")])
-        cluster.kubectl("scale", f"deployment/{DEPLOYMENT}", "--replicas=0")
         return [recorded(cluster, scaler, load) for scaler in scalers for load in loads]
 
 
@@ -130,6 +129,7 @@ def main() -> int:
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--picture", type=Path, help="of the burst; those of other loads stand beside it")
     arguments = parser.parse_args()
+    clean_up_when_told_to_stop()
     scalers = [each for each in SCALERS if each.name in arguments.scalers.split(",")]
     loads = [LOADS[name] for name in arguments.loads.split(",")]
     if arguments.again:

@@ -20,8 +20,8 @@ COLUMNS = (
     ("cap s", "cap_seconds", lambda mean: f"{mean:.1f}"),
 )
 LEGEND = (
-    "within: share of tasks that began within the objective; cost: pod-seconds for a second of work;\n"
-    "killed: busy pods; twice: tasks delivered again; starts: pods; writes: of replicas; 1st up, cap: after the first arrival"
+    "within: share of tasks that began within the objective; cost: pod-seconds for a second of work; killed: busy\n"
+    "pods; twice: tasks delivered again; starts: pods; writes: of replicas; 1st up, cap: after the first arrival"
 )
 
 

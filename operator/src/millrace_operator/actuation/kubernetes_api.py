@@ -85,21 +85,6 @@ class KubernetesApi:
         )
         return body
 
-    async def patch_status(self, plural: str, *, namespace: str, name: str, status: Mapping[str, Any]) -> Body:
-        """Merge `status` into the object's status (None removes a field) and return the new object."""
-        body: Body = await self._call(
-            f"write the status of {plural} {namespace}/{name}",
-            self._custom.patch_namespaced_custom_object_status,
-            group=GROUP,
-            version=VERSION,
-            plural=plural,
-            namespace=namespace,
-            name=name,
-            body={"status": dict(status)},
-            _content_type=MERGE_PATCH,
-        )
-        return body
-
     async def replace_status(
         self, plural: str, *, namespace: str, name: str, uid: str, status: Mapping[str, Any]
     ) -> Body:

@@ -1,21 +1,26 @@
 """Tell Celery workers to take no more tasks from a queue, or to take them again.
 
-Celery's own remote control does it, so that any Celery app understands, on RabbitMQ and on Redis. The library blocks,
-so it runs in one thread of its own. Both commands may be repeated: done twice is the same as done once.
+Celery's own remote control does it (kombu's mailbox), so that any Celery app understands, on RabbitMQ and on Redis. The
+library blocks, so it runs in one thread of its own, on one connection. Both commands may be repeated: done twice is the
+same as done once.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from amqp.exceptions import AMQPError
-from celery import Celery
+from kombu import Connection
 from kombu.exceptions import KombuError
+from kombu.pidbox import Mailbox
 from redis.exceptions import RedisError
 
 from millrace_operator.errors import ControlError
 
+Command = Literal["cancel_consumer", "add_consumer"]
+NAMESPACE: Final = "celery"
+"""Celery's default for control_exchange."""
 _TRANSPORT_ERRORS: Final = (AMQPError, KombuError, RedisError, OSError)
 
 
@@ -23,30 +28,32 @@ class WorkerControl:
     """Remote control of the workers behind one broker."""
 
     def __init__(self, *, broker_url: str, timeout_seconds: float = 2.0) -> None:
+        self._broker_url = broker_url
         self._timeout_seconds = timeout_seconds
-        self._app = _controller(broker_url, timeout_seconds)
+        self._mailbox: Any = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker-control")
 
     async def cancel_consumer(self, queue: str, nodes: Collection[str]) -> frozenset[str]:
         """Tell these workers to take no more tasks from the queue; answers which of them will."""
-        return await self._tell(self._app.control.cancel_consumer, queue, nodes)
+        return await self._tell("cancel_consumer", queue, nodes)
 
     async def add_consumer(self, queue: str, nodes: Collection[str]) -> frozenset[str]:
         """Tell these workers to take tasks from the queue again; answers which of them will."""
-        return await self._tell(self._app.control.add_consumer, queue, nodes)
+        return await self._tell("add_consumer", queue, nodes)
 
     async def close(self) -> None:
         """Close the connection."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._app.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
-    async def _tell(self, command: Callable[..., Any], queue: str, nodes: Collection[str]) -> frozenset[str]:
+    async def _tell(self, command: Command, queue: str, nodes: Collection[str]) -> frozenset[str]:
         if not nodes:
             return frozenset()
-        loop = asyncio.get_running_loop()
+        work = asyncio.get_running_loop().run_in_executor(self._thread, self._call, command, queue, sorted(nodes))
         try:
-            return await loop.run_in_executor(self._thread, self._broadcast, command, queue, sorted(nodes))
-        except _TRANSPORT_ERRORS as error:
+            # To connect may take as long as to wait for the answers; kombu itself would try for ever to publish.
+            return await asyncio.wait_for(work, timeout=3 * self._timeout_seconds)
+        except (*_TRANSPORT_ERRORS, TimeoutError) as error:
             # The text of a connection error may hold the URL with its password.
             raise ControlError(
                 f"workers of queue {queue!r} could not be told to start or stop taking tasks ({type(error).__name__}): "
@@ -54,22 +61,27 @@ class WorkerControl:
                 "reply.celery.pidbox"
             ) from error
 
-    def _broadcast(self, command: Callable[..., Any], queue: str, nodes: list[str]) -> frozenset[str]:
-        # With a limit the answer of the last worker ends the wait; without one it always takes the whole time.
-        answers = command(queue, destination=nodes, reply=True, limit=len(nodes), timeout=self._timeout_seconds)
-        return frozenset(
-            node for answer in answers or () for node, said in answer.items() if node in nodes and "ok" in said
-        )
+    def _call(self, command: Command, queue: str, nodes: list[str]) -> frozenset[str]:
+        try:
+            # It waits for as many answers as there are nodes, and no longer.
+            answers = self._connected().call(nodes, command, {"queue": queue}, timeout=self._timeout_seconds)
+        except _TRANSPORT_ERRORS:
+            self._disconnect()
+            raise
+        return frozenset(node for answer in answers for node, said in answer.items() if node in nodes and "ok" in said)
 
+    def _connected(self) -> Any:
+        if self._mailbox is None:
+            timeout = self._timeout_seconds
+            options: dict[str, Any] = {"max_retries": 1, "connect_retries_timeout": timeout}
+            if self._broker_url.startswith("amqp"):
+                options |= {"read_timeout": 2 * timeout, "write_timeout": timeout}
+            connection = Connection(self._broker_url, connect_timeout=timeout, transport_options=options)
+            self._mailbox = Mailbox(NAMESPACE, type="fanout", accept=["json"])(connection)
+        return self._mailbox
 
-def _controller(broker_url: str, timeout_seconds: float) -> Any:
-    app = Celery("millrace-operator-control", broker=broker_url, set_as_current=False)
-    app.conf.update(
-        accept_content=["json"],
-        broker_connection_timeout=timeout_seconds,
-        broker_connection_retry=False,
-        broker_connection_max_retries=0,
-        broker_heartbeat=0,
-        broker_pool_limit=1,
-    )
-    return app
+    def _disconnect(self) -> None:
+        if self._mailbox is not None:
+            # Without a word to the broker: it may be the one that does not answer.
+            self._mailbox.connection.collect()
+            self._mailbox = None

@@ -30,7 +30,7 @@ from millrace_operator.model.outlook import Outlook
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.model.reading import QueueReading, Reading, Unknown
 
-DELAY_SHARE: Final = 0.5
+DELAY_SHARE: Final = 0.25
 LEAST_DELAY_SECONDS: Final = 5.0
 HOLD_AFTER_START_SECONDS: Final = 30.0
 """An operator that has just started, or can see again, lowers nothing before it has watched for this long."""
@@ -236,10 +236,10 @@ def _level(seen: _Seen, needs: Demand, price: Prices) -> int:
     standing = law.standing_replicas(
         seen.memory.history,
         service_seconds=seen.rates.service_seconds,
-        objective=seen.policy.objective,
+        wait_seconds=(law.STANDING_MARGIN if price.is_late else 1.0) * seen.policy.objective.wait_seconds,
         concurrency=seen.policy.concurrency,
     )
-    return max(least, standing)
+    return min(max(least, standing), seen.policy.max_replicas)
 
 
 def _kept_alive(seen: _Seen, memory: Memory, price: Prices) -> int:

@@ -13,7 +13,8 @@ MARGIN: Final = 0.7
 """Share of the objective that plans may use up: the rest is for what estimates do not know."""
 
 
-STANDING_MARGIN: Final = 0.5
+STEADY_MARGIN: Final = 0.7
+STANDING_MARGIN: Final = 0.1
 LATE_SHARE: Final = 0.5
 """Share of the objective in which tasks are started that are late already."""
 ENVELOPE_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
@@ -93,7 +94,7 @@ def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int, mos
     patience = 2 * objective.wait_seconds / (rates.service_seconds * (1 + rates.service_variation**2))
     slots = slots_for_load(
         offered_load=rates.arrivals_per_second * rates.service_seconds,
-        patience=MARGIN * patience,
+        patience=STEADY_MARGIN * patience,
         tolerated=objective.tolerated_share,
         most=most_slots,
     )
@@ -170,7 +171,7 @@ class _Starts:
 
 
 def standing_replicas(
-    history: History, *, service_seconds: float, objective: Objective, concurrency: int
+    history: History, *, service_seconds: float, wait_seconds: float, concurrency: int
 ) -> int:
     """Count the pods that would have started every task of late in time, had they stood ready all along.
 
@@ -179,12 +180,12 @@ def standing_replicas(
     """
     if not history.marks:
         return 0
-    newest, wait = history.marks[-1], STANDING_MARGIN * objective.wait_seconds
+    newest = history.marks[-1]
     slots = 0.0
     for window in ENVELOPE_SECONDS:
         before = mark_before(history, newest.at - window)
         arrived, span = newest.arrived - before.arrived, max(window, newest.at - before.at)
-        slots = max(slots, arrived * service_seconds / (span + wait))
+        slots = max(slots, arrived * service_seconds / (span + wait_seconds))
     return _pods(slots, concurrency)
 
 

@@ -15,10 +15,10 @@ from millrace_operator.api.worker_pool import Objective
 
 REMEMBERED_GAPS: Final = 12
 LEAST_GAPS: Final = 3
-WEIGHT_OF_A_MISS: Final = 10.0
+WEIGHT_OF_A_MISS: Final = 9.0
 """At most this many cold starts are paid to be spared one that makes tasks late."""
-UNKNOWN_SHARE: Final = 0.5
-"""Share of the price for which a pod stays whose gaps are not known yet."""
+UNKNOWN_SHARE: Final = 0.25
+"""Share of the price for which a pod stays whose gaps are not known yet, unless missing it makes tasks late."""
 LATE_SHARE: Final = 0.25
 """A start that exceeds the objective by this share of it makes tasks late, whatever else is done."""
 INDIFFERENCE: Final = 1.2
@@ -103,11 +103,9 @@ def kept(ladder: Ladder, *, prices: Prices, least_seconds: float, now: float) ->
 def stay_seconds(ladder: Ladder, index: int, prices: Prices) -> float:
     """How long the pods of a rung stay."""
     price = prices.other if index else prices.first
-    if index >= len(ladder):
-        return price if not index else UNKNOWN_SHARE * price
-    stay = ladder[index].stay
+    stay = ladder[index].stay if index < len(ladder) else None
     if stay is None:
-        return price if not index else UNKNOWN_SHARE * price
+        return price if prices.is_late or not index else UNKNOWN_SHARE * price
     return min(stay, price)
 
 

@@ -12,7 +12,7 @@ from millrace_operator.decision.drained import is_harmless
 from millrace_operator.model.pool_state import Pod
 
 CONSOLIDATE_AFTER_SECONDS: Final = 15.0
-"""Pods with several slots may all be a little busy for ever: after so long without an idle one, some take no more."""
+"""All pods may be a little busy for ever (several slots, or a budget that gives less than the load needs)."""
 
 
 def starting_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
@@ -31,7 +31,7 @@ def idle_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
 def least_busy_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
     """List pods to empty, when none is idle for long: they finish what they have and are removed only then."""
     since = memory.nobody_idle_since
-    if scene.policy.concurrency == 1 or since is None or scene.now - since < CONSOLIDATE_AFTER_SECONDS:
+    if since is None or scene.now - since < CONSOLIDATE_AFTER_SECONDS:
         return []
     found = _heard_candidates(scene, memory)
     return sorted(found, key=lambda pod: (scene.heard[pod.name].active, -pod.created_at, pod.name))

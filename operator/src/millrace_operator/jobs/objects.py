@@ -21,10 +21,10 @@ class ApiJobObjects:
         self._kubernetes = kubernetes
         self._clock = clock
 
-    async def patch_status(self, job: PredictionJob, patch: Mapping[str, Any]) -> str:
-        """Merge `patch` into the job's status and return its new resourceVersion."""
-        body = await self._kubernetes.patch_status(
-            PREDICTION_JOBS, namespace=job.namespace, name=job.name, status=patch
+    async def replace_status(self, job: PredictionJob, status: Mapping[str, Any]) -> str:
+        """Replace the job's status and return its new resourceVersion; another job of that name keeps its own."""
+        body = await self._kubernetes.replace_status(
+            PREDICTION_JOBS, namespace=job.namespace, name=job.name, uid=job.uid, status=status
         )
         return str(body["metadata"]["resourceVersion"])
 

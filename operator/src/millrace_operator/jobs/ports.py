@@ -32,8 +32,8 @@ class PlanPublisher(Protocol):
 class JobObjects(Protocol):
     """The PredictionJobs in the cluster; each call raises KubernetesError when the API refuses it."""
 
-    async def patch_status(self, job: PredictionJob, patch: Mapping[str, Any]) -> str:
-        """Merge `patch` into the status of exactly this job, and return its new resourceVersion."""
+    async def replace_status(self, job: PredictionJob, status: Mapping[str, Any]) -> str:
+        """Replace the status of exactly this job, and return its new resourceVersion."""
         ...
 
     async def record_event(self, job: PredictionJob, event: JobEvent) -> None:

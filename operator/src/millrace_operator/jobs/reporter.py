@@ -10,7 +10,7 @@ from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.errors import KubernetesError, ObjectNotFound
 from millrace_operator.jobs.announcements import announce
 from millrace_operator.jobs.ports import JobObjects
-from millrace_operator.jobs.status import merge_patch, says_something_new
+from millrace_operator.jobs.status import says_something_new
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +44,11 @@ class Reporter:
 
     async def report(self, job: PredictionJob, status: Mapping[str, Any], *, now: float) -> None:
         """Bring the job's status to `status`, if it is time; a write that fails is tried again at the next look."""
-        patch = merge_patch(job.status, status)
         is_new = says_something_new(job.status, status)
-        if not patch or not (is_new or self._is_time(job.uid, now=now)):
+        if status == job.status or not (is_new or self._is_time(job.uid, now=now)):
             return
         try:
-            resource_version = await self._objects.patch_status(job, patch)
+            resource_version = await self._objects.replace_status(job, status)
             self._written[job.uid] = _Written(status=status, resource_version=resource_version, at=now)
             for event in announce(job.status, status):
                 log.info("job", job=f"{job.namespace}/{job.name}", reason=event.reason, message=event.message)

@@ -43,20 +43,6 @@ def count(job: PredictionJob, reading: LedgerReading, *, has_ended: bool) -> Rec
     return count_records(reading, inline_count=None if records is None else len(records), has_ended=has_ended)
 
 
-def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the merge patch (RFC 7386) from one object to another; empty when they are equal, None removes a field."""
-    patch: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
-    for key, wanted in after.items():
-        found = before.get(key)
-        if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-            inner = merge_patch(found, wanted)
-            if inner:
-                patch[key] = inner
-        elif key not in before or found != wanted:
-            patch[key] = wanted
-    return patch
-
-
 def says_something_new(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Tell whether somebody waits for this change: another state or another condition, not merely other counts."""
     return before.get("state") != after.get("state") or verdicts(before.get("conditions") or ()) != verdicts(

@@ -1,9 +1,9 @@
 """Ask RabbitMQ itself how many messages wait: passive declares are live, while its gauges are up to 5 s old.
 
 All questions are sent before the first answer is read, so that a read takes one round trip and not one a queue. A
-question about a queue that does not exist makes the broker close the channel: what was asked after it is asked again on
-a new one, and a queue that was missing before is asked last. py-amqp blocks, so one thread of its own holds the one
-connection.
+question about a queue that does not exist, or may not be asked, makes the broker close the channel: what was asked
+after it is asked again on a new one, and a queue that failed before is asked last. py-amqp blocks, so one thread of its
+own holds the one connection.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from amqp import Connection, spec
-from amqp.exceptions import AccessRefused, AMQPError, NotFound
+from amqp.exceptions import AccessRefused, AMQPError, ChannelError, NotFound
 from kombu.utils.url import parse_url
 
 from millrace_operator.errors import ObservationError
@@ -31,6 +31,10 @@ class Declared:
     consumers: int
 
 
+Answer = Declared | ObservationError | None
+"""None: the queue does not exist. ObservationError: the broker refuses to tell of this one."""
+
+
 class PassiveDeclares:
     """Asks all queues together on one connection, which is made anew after a failure."""
 
@@ -40,10 +44,10 @@ class PassiveDeclares:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passive-declares")
         self._connection: Any = None
         self._channel: Any = None
-        self._missing: frozenset[str] = frozenset()
+        self._failed: frozenset[str] = frozenset()
 
-    async def read(self, queues: Collection[str]) -> Mapping[str, Declared | None]:
-        """Ask for all of `queues`; None is a queue that does not exist. Raise ObservationError without a broker."""
+    async def read(self, queues: Collection[str]) -> Mapping[str, Answer]:
+        """Ask for all of `queues`; raise ObservationError without a broker."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, tuple(queues))
 
     async def close(self) -> None:
@@ -51,23 +55,23 @@ class PassiveDeclares:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
         self._thread.shutdown(wait=False)
 
-    def _read(self, queues: tuple[str, ...]) -> dict[str, Declared | None]:
+    def _read(self, queues: tuple[str, ...]) -> dict[str, Answer]:
         try:
-            answers: dict[str, Declared | None] = {}
-            waiting = sorted(queues, key=self._missing.__contains__)
+            answers: dict[str, Answer] = {}
+            waiting = sorted(queues, key=self._failed.__contains__)
             while waiting:
                 self._ask(waiting[:AT_ONCE], answers)
                 waiting = [queue for queue in waiting if queue not in answers]
         except (AMQPError, OSError) as error:
             self._drop()
             raise ObservationError(_sentence(error, _where(self._broker_url))) from error
-        self._missing = frozenset(queue for queue, answer in answers.items() if answer is None)
+        self._failed = frozenset(queue for queue, answer in answers.items() if not isinstance(answer, Declared))
         return answers
 
-    def _ask(self, queues: Sequence[str], answers: dict[str, Declared | None]) -> None:
-        """Send all questions, then take the answers, in order, up to the first queue that does not exist."""
-        if queues[0] in self._missing:
-            queues = queues[:1]  # Most likely it is missing still; what follows would be asked in vain.
+    def _ask(self, queues: Sequence[str], answers: dict[str, Answer]) -> None:
+        """Send all questions, then take the answers, in order, up to the first that closes the channel."""
+        if queues[0] in self._failed:
+            queues = queues[:1]  # Most likely it fails again; what follows would be asked in vain.
         channel = self._open_channel()
         for queue in queues:
             # Channel.queue_declare would wait for each answer.
@@ -75,9 +79,9 @@ class PassiveDeclares:
         for queue in queues:
             try:
                 _, ready, consumers = channel.wait(spec.Queue.DeclareOk, returns_tuple=True)
-            except NotFound:
+            except ChannelError as error:
                 self._channel = None  # The broker closed the channel with this answer.
-                answers[queue] = None
+                answers[queue] = None if isinstance(error, NotFound) else ObservationError(_refusal(error, queue))
                 return
             answers[queue] = Declared(ready=ready, consumers=consumers)
 
@@ -117,6 +121,10 @@ class PassiveDeclares:
 def _where(broker_url: str) -> str:
     parts = parse_url(broker_url)
     return f"{parts['hostname']}:{parts['port'] or 5672}"
+
+
+def _refusal(error: ChannelError, queue: str) -> str:
+    return f"RabbitMQ tells nothing of queue {queue!r}; check spec.queue and the permissions of the operator ({error})"
 
 
 def _sentence(error: BaseException, where: str) -> str:

@@ -13,7 +13,7 @@ from millrace_contracts.queues import dead_letter_queue
 from millrace_operator.clock import Clock
 from millrace_operator.errors import ObservationError
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
-from millrace_operator.observation.broker import Declared
+from millrace_operator.observation import broker
 from millrace_operator.observation.queue_tally import QueueTally, carry_on
 from millrace_operator.observation.rabbitmq_metrics import BrokerMetrics, QueueMetrics
 
@@ -37,7 +37,7 @@ class Metrics(Protocol):
 class Declares(Protocol):
     """Who asks RabbitMQ's queues."""
 
-    async def read(self, queues: Collection[str]) -> Mapping[str, Declared | None]:
+    async def read(self, queues: Collection[str]) -> Mapping[str, broker.Answer]:
         """Ask all of `queues`, or raise ObservationError."""
         ...
 
@@ -95,7 +95,7 @@ class RabbitMqObserver:
 def combine(
     queue: str,
     metrics: BrokerMetrics,
-    declared: Mapping[str, Declared | None] | ObservationError,
+    declared: Mapping[str, broker.Answer] | ObservationError,
     *,
     tally: QueueTally,
     read_at: float,
@@ -127,14 +127,13 @@ def _judge(
     queue: str,
     metrics: BrokerMetrics,
     seen: QueueMetrics,
-    declared: Mapping[str, Declared | None] | ObservationError,
+    declared: Mapping[str, broker.Answer] | ObservationError,
 ) -> Trusted | Unknown:
     if isinstance(declared, ObservationError):
         return _by_gauges(seen) or _away(declared)
     answer = declared[queue]
-    if answer is None:
-        message = f"RabbitMQ has no queue {queue!r} (it is made by the first worker or job of the pool; see spec.queue)"
-        return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=message)
+    if not isinstance(answer, broker.Declared):
+        return _unanswered(queue, answer)
     if answer.ready > 0 and seen.unacked is None:
         # A queue's first sample takes up to 5 s. What waits is there for certain; work must not wait for the gauge.
         return Trusted(answer.ready, answer.consumers, is_live=True)
@@ -143,6 +142,13 @@ def _judge(
     if seen.unacked is None:
         return Unknown(reason=Blindness.NOT_YET_READ, message=f"RabbitMQ has not counted queue {queue!r} yet")
     return Trusted(answer.ready, answer.consumers, is_live=True)
+
+
+def _unanswered(queue: str, answer: ObservationError | None) -> Unknown:
+    if answer is None:
+        message = f"RabbitMQ has no queue {queue!r} (it is made by the first worker or job of the pool; see spec.queue)"
+        return Unknown(reason=Blindness.QUEUE_NOT_FOUND, message=message)
+    return Unknown(reason=Blindness.QUERY_FAILED, message=str(answer))
 
 
 def _by_gauges(seen: QueueMetrics) -> Trusted | None:

@@ -27,6 +27,7 @@ class Written:
 
     status: Mapping[str, Any] | None = None
     """None before the first write."""
+    at: float = 0.0
     looked_at: float = 0.0
     """When it was written, or was found to say nothing new."""
     essence: tuple[Any, ...] = ()

@@ -8,6 +8,8 @@ from typing import Final
 MOST_NEWS: Final = 50
 MOST_COUNTS: Final = 20
 """Writes in a pass: a thousand pools cost the API server and us no more than this."""
+ESTIMATES_SECONDS: Final = 60.0
+"""How old the estimates of a status may be while its counts stay: an idle pool's rate falls every second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ def _made(kind: type[Wrapper], metric: Metric) -> Wrapper:
 gauges: Final = Gauges()
 """What the last pass saw of pools and budgets."""
 _WAITS: Final = PoolHistogram(names.WAITS, (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600))
-_COLD_STARTS: Final = PoolHistogram(names.COLD_STARTS, (1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120, 180, 300, 600))
+_COLD_STARTS: Final = PoolHistogram(names.COLD_STARTS, (1, 2, 5, 10, 20, 30, 60, 120, 300, 600))
 for _collector in (gauges, _WAITS, _COLD_STARTS):
     REGISTRY.register(_collector)
 
@@ -63,6 +63,8 @@ def serve(port: int) -> None:
 
 def meet_pool(pool: Key) -> None:
     """Begin a pool's counters at 0: of a series that begins at 1, Prometheus never sees the first step."""
+    _WAITS.begin(pool)
+    _COLD_STARTS.begin(pool)
     _TASKS_STARTED.labels(*pool)
     _TASKS_LATE.labels(*pool)
     for counter, values in _BY:

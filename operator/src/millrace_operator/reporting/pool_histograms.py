@@ -21,17 +21,20 @@ class _Counts:
 
 @dataclass(eq=False)
 class PoolHistogram(Collector):
-    """One histogram, with a series for each pool that has observations."""
+    """One histogram, with a series for each pool."""
 
     metric: Metric
     bounds: tuple[float, ...]
     _pools: dict[Key, _Counts] = field(default_factory=dict)
 
+    def begin(self, pool: Key) -> None:
+        """Begin a pool's series at 0: of what is there at the first scrape Prometheus knows no rate."""
+        self._pools.setdefault(pool, _Counts([0] * (len(self.bounds) + 1)))
+
     def observe(self, pool: Key, value: float, count: int = 1) -> None:
         """Add `count` observations of one value."""
-        counts = self._pools.get(pool)
-        if counts is None:
-            counts = self._pools[pool] = _Counts([0] * (len(self.bounds) + 1))
+        self.begin(pool)
+        counts = self._pools[pool]
         counts.counts[bisect_left(self.bounds, value)] += count
         counts.total += value * count
 

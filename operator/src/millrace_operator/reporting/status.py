@@ -10,6 +10,16 @@ from millrace_operator.model.reading import Reading, Unknown
 from millrace_operator.reporting.report import PoolReport
 
 MESSAGE_LIMIT: Final = 1024
+_COUNTS: Final = (
+    "observedGeneration",
+    "readiness",
+    "replicas",
+    "readyReplicas",
+    "desiredReplicas",
+    "drainingReplicas",
+    "busyReplicas",
+    "objective",
+)
 Essence = tuple[Any, ...]
 
 
@@ -45,6 +55,14 @@ def essence_of(report: PoolReport, conditions: tuple[Condition, ...]) -> Essence
         report.decision.replicas if report.decision else None,
         decided.reason if decided else None,
         tuple((each.status, each.reason) for each in conditions),
+    )
+
+
+def are_counts_equal(status: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two statuses count the same tasks and pods; estimates alone move a little all the time."""
+    tasks, other_tasks = status.get("queue") or {}, other.get("queue") or {}
+    return all(tasks.get(name) == other_tasks.get(name) for name in ("ready", "unacked", "consumers")) and all(
+        status.get(name) == other.get(name) for name in _COUNTS
     )
 
 

@@ -99,7 +99,7 @@ def test_a_task_that_reached_a_victim_just_before_the_cancel_is_finished_first()
     assert pool.consuming == {"pod-2"}
 
 
-def test_nobody_is_cancelled_while_every_pod_works() -> None:
+def test_nobody_is_cancelled_at_once_when_every_pod_works() -> None:
     pool = world(pods=2)
     for name in pool.pods:
         pool.run_task(name, seconds=30)
@@ -110,7 +110,7 @@ def test_nobody_is_cancelled_while_every_pod_works() -> None:
     assert "only idle pods go: 2 pods at work" == pool.plan.holds
 
 
-def test_pods_with_several_slots_are_emptied_when_none_is_idle_for_long() -> None:
+def test_busy_pods_are_emptied_when_none_is_idle_for_long() -> None:
     pool = world(pods=3, policy=replace(POLICY, concurrency=4))
     for name in pool.pods:
         pool.run_task(name, seconds=40)

@@ -121,8 +121,8 @@ def test_a_silent_queue_has_a_rate_of_zero_and_a_bound_above_it() -> None:
     assert 0.0 < upper <= 0.01
 
 
-def observed(kind: str, *, seed: int, per_second: float, pods: int, burst: int = 0) -> float | None:
-    """Play a pool until 50 tasks ended; return the estimated time of a task."""
+def observed(kind: str, *, seed: int, per_second: float, pods: int, burst: int = 0, tasks: int = 50) -> float | None:
+    """Play a pool until so many tasks ended; return the estimated time of a task."""
     chance = random.Random(seed)
     model = PoolModel(
         now=0.0,
@@ -134,22 +134,29 @@ def observed(kind: str, *, seed: int, per_second: float, pods: int, burst: int =
     )
     model.arrive(burst)
     moment, history = 0.0, History()
-    for _ in range(0 if burst else 2000):
+    for _ in range(0 if burst else 2 * tasks):
         moment += chance.expovariate(per_second)
         model.at(moment, lambda: model.arrive(1))
-    while model.completed < 50:
+    while model.completed < tasks:
         model.advance(model.now + 1.0)
         history = extend(history, model.reading())
     return service_seconds(history)
 
 
 @pytest.mark.parametrize("kind", TIMES)
-@pytest.mark.parametrize(("per_second", "pods"), [(0.5, 10), (1.0, 10), (4.0, 30)], ids=["calm", "busy", "high"])
-def test_the_time_of_a_task_is_right_within_a_tenth_after_fifty_tasks(kind: str, per_second: float, pods: int) -> None:
-    """On average over pasts, as one past of fifty tasks is uncertain by more where times vary."""
-    found = [observed(kind, seed=seed, per_second=per_second, pods=pods) for seed in range(12)]
+@pytest.mark.parametrize(
+    ("per_second", "pods", "tasks"), [(0.5, 10, 50), (1.0, 10, 50), (4.0, 30, 200)], ids=["calm", "busy", "high"]
+)
+def test_the_time_of_a_task_is_right_within_a_tenth_after_fifty_tasks(
+    kind: str, per_second: float, pods: int, tasks: int
+) -> None:
+    """On average over pasts, as one past of fifty tasks is uncertain by more where times vary.
 
-    assert pytest.approx(MEAN, rel=0.1) == sum(each or 0.0 for each in found) / len(found)
+    Where 20 run at once, the first 50 to end are the short ones: no one can tell yet, and it takes more of them.
+    """
+    pasts = [observed(kind, seed=seed, per_second=per_second, pods=pods, tasks=tasks) for seed in range(12)]
+
+    assert pytest.approx(MEAN, rel=0.1) == sum(found or 0.0 for found in pasts) / len(pasts)
 
 
 def test_the_time_of_fixed_tasks_is_right_within_a_tenth_in_every_past() -> None:
@@ -175,7 +182,7 @@ anything = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(anything, max_size=30) | st.lists(anything, max_size=30).map(lambda each: sorted(each, key=_moment)))
 def test_no_sequence_of_readings_breaks_an_estimate_or_makes_it_negative(readings: list[QueueReading]) -> None:
     history = History()

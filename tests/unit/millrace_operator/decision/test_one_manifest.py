@@ -1,4 +1,4 @@
-"""One manifest, whatever a task takes; and what a pool learns, forgets, and remembers after a restart of the operator."""
+"""One manifest, whatever a task takes; what a pool learns and forgets, and what outlasts a restart of the operator."""
 
 import random
 
@@ -16,7 +16,7 @@ def manifest(task: float) -> Timeline:
     return pool(objective=30, percentile=95, max_replicas=60, task=task, cold_start=5)
 
 
-@pytest.mark.parametrize(("task", "seconds"), [(0.1, 200), (1, 600), (10, 1800), (120, 7200)])
+@pytest.mark.parametrize(("task", "seconds"), [(0.1, 120), (1, 300), (10, 900), (120, 3600)])
 def test_the_same_objective_holds_with_nothing_changed(task: float, seconds: float) -> None:
     line = manifest(task).at(0).arrivals(per_second=LOAD / task, until=seconds, seed=11).at(seconds)
 
@@ -24,12 +24,11 @@ def test_the_same_objective_holds_with_nothing_changed(task: float, seconds: flo
     assert line.model.pod_seconds <= 2.5 * LOAD * seconds
 
 
-@pytest.mark.parametrize("task", [1, 10, 120])
-def test_times_that_vary_keep_the_objective_too(task: float) -> None:
+def test_times_that_vary_keep_the_objective_too() -> None:
     chance = random.Random(5)
-    line = manifest(task)
-    line.model.task_seconds = lambda: chance.lognormvariate(-0.25, 0.707) * task
-    line.at(0).arrivals(per_second=LOAD / task, until=60 * task, seed=12).at(60 * task)
+    line = manifest(10)
+    line.model.task_seconds = lambda: chance.lognormvariate(-0.25, 0.707) * 10
+    line.at(0).arrivals(per_second=LOAD / 10, until=900, seed=12).at(900)
 
     assert line.on_time() >= 0.95
 

@@ -75,7 +75,8 @@ def test_known_tasks() -> None:
 
 def test_one_known_task() -> None:
     pool().at(0).knows(Due(at=5, source="Beat entry nightly-scoring")).says(
-        "1 replica: 1 task of Beat entry nightly-scoring comes due, the objective is 30 s; no task waits or runs. Was 0."
+        "1 replica: 1 task of Beat entry nightly-scoring comes due, the objective is 30 s; "
+        "no task waits or runs. Was 0."
     )
 
 

@@ -1,6 +1,7 @@
 """Waits from the order of arrival, against a pool that was watched task by task."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from pool_model import PoolModel
@@ -34,9 +35,7 @@ def played(*, per_second: float, pods: int, seconds: int, seed: int) -> tuple[Po
 @pytest.mark.parametrize("per_second", [0.5, 0.95, 1.5], ids=["calm", "at the limit", "too much"])
 def test_waits_are_those_of_the_tasks_in_order_of_arrival(per_second: float) -> None:
     model, histories = played(per_second=per_second, pods=5, seconds=600, seed=3)
-    told = [
-        wait for before, after in zip(histories, histories[1:], strict=False) for wait in waits_since(before, after)
-    ]
+    told = [wait for before, after in pairwise(histories) for wait in waits_since(before, after)]
     true = [wait for _, wait in model.waits]
 
     assert len(true) == sum(tasks for _, tasks in told)
@@ -46,19 +45,16 @@ def test_waits_are_those_of_the_tasks_in_order_of_arrival(per_second: float) -> 
 
 def test_the_share_of_late_tasks_is_that_of_the_queue() -> None:
     model, histories = played(per_second=1.1, pods=5, seconds=600, seed=4)
-    told = [
-        wait for before, after in zip(histories, histories[1:], strict=False) for wait in waits_since(before, after)
-    ]
+    told = [wait for before, after in pairwise(histories) for wait in waits_since(before, after)]
     late = sum(tasks for wait, tasks in told if wait > 30) / sum(tasks for _, tasks in told)
 
     assert sum(wait > 30 for _, wait in model.waits) / len(model.waits) == pytest.approx(late, abs=0.05)
 
 
 def test_the_oldest_waiting_task_is_as_old_as_it_is() -> None:
-    history, arrived = History(), 0
+    history = History()
     for second in range(61):
-        arrived += 1
-        started = max(0, second - 19)
+        arrived, started = second + 1, max(0, second - 19)
         seen = QueueReading(
             read_at=float(second), ready=arrived - started, unacked=0, arrivals_total=arrived, completions_total=started
         )

@@ -69,7 +69,7 @@ class Cluster:
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pools: list[dict[str, Any]] = field(default_factory=lambda: [pool_body()])
-    patches: list[Mapping[str, Any]] = field(default_factory=list)
+    written: list[Mapping[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     plans: list[PlanTask] = field(default_factory=list)
@@ -107,16 +107,15 @@ class Cluster:
         self.on_publish()
 
     # the objects
-    async def patch_status(self, job: PredictionJob, patch: Mapping[str, Any]) -> str:
+    async def replace_status(self, job: PredictionJob, status: Mapping[str, Any]) -> str:
         if self.api_is_away:
             raise KubernetesError("the API is away")
-        self.patches.append(patch)
+        self.written.append(status)
         if self.delivers:
             body = self.jobs[job.uid]
             version = int(body["metadata"]["resourceVersion"]) + 1
-            merged = {k: v for k, v in {**body["status"], **patch}.items() if v is not None}
             self.jobs[job.uid] = body | {
-                "status": merged,
+                "status": status,
                 "metadata": body["metadata"] | {"resourceVersion": str(version)},
             }
             return str(version)
@@ -176,7 +175,7 @@ def test_one_look_submits_publishes_and_reports_queued() -> None:
 def test_a_job_that_does_not_change_is_not_written_again() -> None:
     rig = Rig(job_body())
     rig.look(20)
-    assert 1 == len(rig.cluster.patches)
+    assert 1 == len(rig.cluster.written)
 
 
 def test_counts_are_written_at_most_every_five_seconds() -> None:
@@ -184,11 +183,11 @@ def test_counts_are_written_at_most_every_five_seconds() -> None:
     rig.look()
     rig.set(state="dispatched", total=1000, shards_total=10, first_shard_at=1.0)
     rig.look()
-    written = len(rig.cluster.patches)
+    written = len(rig.cluster.written)
     for succeeded in range(1, 11):
         rig.set(succeeded=succeeded)
         rig.look()
-    assert 2 == len(rig.cluster.patches) - written
+    assert 2 == len(rig.cluster.written) - written
 
 
 def test_a_restarted_operator_neither_publishes_nor_announces_again() -> None:
@@ -203,7 +202,7 @@ def test_a_watch_that_lags_behind_does_not_make_the_loop_say_things_twice() -> N
     rig = Rig(job_body())
     rig.cluster.delivers = False
     rig.look(3)
-    assert (1, ["Submitted"]) == (len(rig.cluster.patches), rig.cluster.events)
+    assert (1, ["Submitted"]) == (len(rig.cluster.written), rig.cluster.events)
 
 
 def test_a_plan_that_the_broker_did_not_take_is_published_when_it_is_back() -> None:

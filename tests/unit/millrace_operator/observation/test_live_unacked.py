@@ -56,8 +56,16 @@ def test_a_gauge_that_fits_no_moment_of_the_last_6_seconds_does() -> None:
     assert 0 == followed((0, 0, 0), *((t, 5, 0) for t in range(1, 9)))
 
 
+def test_a_gauge_that_changed_tells_of_a_moment_since_the_last_read() -> None:
+    """The number moved between 0 and 5 before, so an old gauge could mean any of these."""
+    moves = tuple((t, 5 * (t % 2), 3) for t in range(10))
+
+    assert 4 == followed(*moves, (10, 2, 4), (11, 2, 4))
+
+
 def test_just_begun_it_may_be_too_many_but_never_too_few() -> None:
-    assert 5 == followed((0, 0, 5), (1, 0, 2)), "the gauge may be of a moment before the first read"
+    assert 5 == followed((0, 2, 5), (1, 2, 5)), "the gauge may be of a moment before the first read"
+    assert 6 == followed((0, 3, 5), (1, 4, 5))
     assert 7 == followed((0, 0, 5), (1, 0, 7))
 
 

@@ -9,7 +9,7 @@ import pytest
 from millrace_operator.clock import Clock
 from millrace_operator.errors import ObservationError
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
-from millrace_operator.observation.broker import Declared
+from millrace_operator.observation.broker import Answer, Declared
 from millrace_operator.observation.counters import Counters
 from millrace_operator.observation.queue_tally import QueueTally
 from millrace_operator.observation.rabbitmq import RabbitMqObserver, combine
@@ -115,6 +115,13 @@ def test_a_queue_that_does_not_exist_is_unknown() -> None:
     assert Blindness.QUEUE_NOT_FOUND == reason(read(LEADER, declared=None))
 
 
+def test_a_queue_that_the_broker_refuses_to_tell_of_is_unknown() -> None:
+    metrics, refused = metrics_of(LEADER), {"digits": ObservationError("locked")}
+    reading, _ = combine("digits", metrics, refused, tally=QueueTally(), read_at=0, now=0)
+
+    assert Unknown(reason=Blindness.QUERY_FAILED, message="locked") == reading
+
+
 def test_without_a_live_answer_the_gauges_do() -> None:
     reading = read(LEADER, declared=ObservationError("AMQP is away"))
 
@@ -129,12 +136,6 @@ def test_a_zero_of_the_gauge_alone_is_unknown() -> None:
     assert Blindness.BROKER_UNREACHABLE == reason(read(text, declared=ObservationError("AMQP is away")))
 
 
-def test_a_node_that_is_named_twice_counts_once() -> None:
-    metrics = metrics_of(LEADER, LEADER)
-
-    assert {"rabbit@one"} == metrics.queue("digits").counters.keys()
-
-
 def test_a_queue_that_no_node_knows_has_no_samples_and_counters_at_zero() -> None:
     assert QueueMetrics(counters={"rabbit@one": Counters()}) == metrics_of(LEADER).queue("nobody")
 
@@ -146,22 +147,24 @@ class AnsweringMetrics:
         self.answer = answer
 
     async def read(self) -> BrokerMetrics:
+        """Answer, or raise."""
         if isinstance(self.answer, ObservationError):
             raise self.answer
         return self.answer
 
     async def close(self) -> None:
-        pass
+        """Nothing is open."""
 
 
 class AnsweringDeclares:
     """Every queue exists and holds the same."""
 
-    async def read(self, queues: Collection[str]) -> Mapping[str, Declared | None]:
+    async def read(self, queues: Collection[str]) -> Mapping[str, Answer]:
+        """Answer."""
         return dict.fromkeys(queues, DECLARED)
 
     async def close(self) -> None:
-        pass
+        """Nothing is open."""
 
 
 class SteppingClock(Clock):
@@ -171,9 +174,11 @@ class SteppingClock(Clock):
         self.step_seconds, self.seconds = step_seconds, 0.0
 
     def now(self) -> datetime:
+        """Always the same."""
         return datetime.fromtimestamp(1_000, UTC)
 
     def monotonic_seconds(self) -> float:
+        """Later each time."""
         self.seconds += self.step_seconds
         return self.seconds
 

@@ -1,6 +1,8 @@
 """One pass over all pools: what is written, when, and how often it is told."""
 
-from loop_cluster import LoopCluster, capacity_budget, queue, raw_pod, worker_in, worker_pool
+from dataclasses import replace
+
+from loop_cluster import START, LoopCluster, capacity_budget, queue, raw_pod, worker_in, worker_pool
 
 from millrace_operator.errors import KubernetesError, ObjectNotFound
 from millrace_operator.model.inference import InferenceLoad
@@ -293,3 +295,12 @@ def test_an_operator_that_starts_anew_remembers_what_the_status_says() -> None:
     cluster.run()
 
     assert ("5.1", "12") == (cluster.statuses[-1]["serviceSeconds"], cluster.statuses[-1]["coldStartSeconds"])
+
+
+def test_estimates_that_move_while_nothing_happens_are_written_once_a_minute() -> None:
+    cluster = LoopCluster()
+    for second in range(130):
+        seen = replace(queue(), read_at=START + second, arrivals_total=0, completions_total=0)
+        cluster.run(digits=seen)
+
+    assert len(cluster.statuses) <= 4

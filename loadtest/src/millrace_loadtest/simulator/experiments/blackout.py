@@ -1,11 +1,12 @@
 """The broker cannot be read for ten minutes: nothing is lowered, and soon after its return the number is right.
 
-Right is what the operator would want had it seen everything: its shadow decides each second on true readings of the
-same pool, and nothing is done about it.
+Right is what the operator would want had it seen everything. Two shadows decide each second on true readings of the
+same pool, and nothing is done about it: one without any delay on the way down says what is enough, one with the own
+policy of the pool what is no more than that.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
@@ -28,37 +29,41 @@ WATCHED_SECONDS: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was decided after the blackout, and what the shadow wanted."""
+    """What was decided after the blackout, and what the shadows wanted."""
 
     ticks: int
     """Since the broker can be read again; the first is 1."""
     decided: int
-    wanted: int
+    needed: int
+    held: int
+    """What an operator that has always seen would have: what is needed, or was a moment ago."""
 
     @property
     def is_enough(self) -> bool:
         """Tell whether no fewer were decided than is right."""
-        return self.decided >= self.wanted - max(1.0, TOLERATED_SHARE * self.wanted)
+        return self.decided >= self.needed - max(1.0, TOLERATED_SHARE * self.needed)
 
     @property
     def is_no_excess(self) -> bool:
         """Tell whether no more were decided than is right."""
-        return self.decided <= self.wanted + max(1.0, TOLERATED_SHARE * self.wanted)
+        return self.decided <= self.held + max(1.0, TOLERATED_SHARE * self.held)
 
 
 class Shadowed(Millrace):
-    """Millrace with a shadow that always sees."""
+    """Millrace with two shadows that always see."""
 
     def __init__(self, scenario: Scenario, *, chance: Random, blackout: Blackout) -> None:
         super().__init__(policy_of(scenario.goal), chance=chance, law=self._decide_both, blackout=blackout)
         self.after: list[Comparison] = []
         self._pool: SimulatedPool | None = None
         self._ends = blackout.ends
-        self._shadow: Memory | None = None
+        self._prompt = replace(self.policy, idle_seconds=0.0)
+        self._needing: Memory | None = None
+        self._holding: Memory | None = None
         self._ticks = 0
 
     def act(self, pool: SimulatedPool) -> None:
-        """Let the shadow look at the same pool."""
+        """Let the shadows look at the same pool."""
         self._pool = pool
         super().act(pool)
 
@@ -68,15 +73,18 @@ class Shadowed(Millrace):
         if self._pool is None:
             raise AssertionError("a pass without a pool")
         truth, outlook = reading_of(self._pool), outlook_of(self._pool)
-        wanted, self._shadow = decide(
-            policy=self.policy, state=state, reading=truth, outlook=outlook, memory=self._shadow, now=now
+        needed, self._needing = decide(
+            policy=self._prompt, state=state, reading=truth, outlook=outlook, memory=self._needing, now=now
+        )
+        held, self._holding = decide(
+            policy=self.policy, state=state, reading=truth, outlook=outlook, memory=self._holding, now=now
         )
         decision, memory = decide(
             policy=self.policy, state=state, reading=reading, outlook=outlook, memory=memory, now=now
         )
         if self._ends <= now < self._ends + WATCHED_SECONDS:
             self._ticks += 1
-            self.after.append(Comparison(self._ticks, decision.replicas, wanted.replicas))
+            self.after.append(Comparison(self._ticks, decision.replicas, needed.replicas, held.replicas))
         return decision, memory
 
 
@@ -119,7 +127,8 @@ def _play(scenario: Scenario, text: Mapping[str, Any], seed: int) -> dict[str, f
         "begins_at": round(begins),
         "downs": sum(after < before for before, after in writes),
         "decided": scaler.after[1].decided,
-        "right": scaler.after[1].wanted,
+        "needed": scaler.after[1].needed,
+        "held": scaler.after[1].held,
         "ticks_until_enough": next((step.ticks for step in scaler.after if step.is_enough), never),
         "ticks_until_no_excess": next((step.ticks for step in scaler.after if step.is_no_excess), never),
     }

@@ -15,7 +15,6 @@ from millrace_loadtest.simulator.parallel import map_all
 from millrace_loadtest.simulator.play import close, play, play_together
 from millrace_loadtest.simulator.policies import KEDA, MILLRACE, ORACLE, make_scaler, policy_of
 from millrace_loadtest.simulator.pool import SimulatedPool
-from millrace_loadtest.simulator.scaler import Scaler
 from millrace_loadtest.simulator.scenario import Scenario, scenario_from
 from millrace_loadtest.simulator.table import LEGEND, comparison_table
 from millrace_operator.api.worker_pool import BudgetReference, PoolPolicy
@@ -231,8 +230,8 @@ def _share(
     }
     begins, ends = text["overload"]
     budget = Budget(int(text["capacity"]), members, overload=(float(begins), float(ends)))
-    scalers: list[Scaler] = [budget, *(Follower() for _ in range(len(members) - 1))]
-    play_together([(member.pool, scaler) for member, scaler in zip(members.values(), scalers, strict=True)])
+    first, *others = members.values()
+    play_together([(first.pool, budget), *((member.pool, Follower()) for member in others)])
     usage = Usage(budget.most_used, {name: fmean(replicas) for name, replicas in budget.in_overload.items()})
     return usage, _total([close(member.pool, pools[name].goal) for name, member in members.items()])
 

@@ -1,0 +1,190 @@
+"""A Celery Deployment that knows nothing of Millrace is adopted, and no scale-down interrupts any of its tasks.
+
+Its pods have a grace period of 2 s and its tasks take longer, so that each worker that is stopped at work shows: its
+task would begin a second time.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from installation import Platform
+from kubectl import Resource
+from waiters import wait_until
+
+NAME: Final = "adopted"
+APP: Final = Path(__file__).with_name("adopted_app.py")
+MOST: Final = 4
+DRAINING_SINCE: Final = "millrace.dev/draining-since"
+
+
+def _deployment(platform: Platform) -> Resource:
+    # Image and connections are those of the release; the app, its queue and its command are somebody else's.
+    system = platform.kubectl.require("deployment", platform.deployment_name("system"))["spec"]["template"]["spec"]
+    (container,) = system["containers"]
+    labels = {"app": NAME}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "terminationGracePeriodSeconds": 2,
+                    "enableServiceLinks": False,
+                    "securityContext": system["securityContext"],
+                    "containers": [
+                        {
+                            "name": "celery",
+                            "image": container["image"],
+                            "command": ["celery", "-A", "adopted_app", "worker", "-c", "1", "--loglevel=INFO"],
+                            "workingDir": "/app",
+                            "env": container["env"],
+                            "securityContext": container["securityContext"],
+                            "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+                            "volumeMounts": [
+                                {"name": "app", "mountPath": "/app"},
+                                {"name": "tmp", "mountPath": "/tmp"},
+                            ],
+                        }
+                    ],
+                    "volumes": [{"name": "app", "configMap": {"name": NAME}}, {"name": "tmp", "emptyDir": {}}],
+                },
+            },
+        },
+    }
+
+
+def _pool(**changes: Any) -> Resource:
+    spec = {"workloadRef": {"name": NAME}, "queue": NAME, "maxReplicas": MOST, "idleSeconds": 4} | changes
+    return {"apiVersion": "millrace.dev/v1alpha1", "kind": "WorkerPool", "metadata": {"name": NAME}, "spec": spec}
+
+
+def _publish(platform: Platform, tasks: dict[str, float]) -> None:
+    program = (
+        APP.read_text() + f"\nfor name, seconds in {tasks!r}.items():\n    hold.delay(name, seconds)\nprint('null')\n"
+    )
+    platform.in_worker(program)
+
+
+def _journal(platform: Platform, tasks: dict[str, float]) -> dict[str, list[str]]:
+    """Answer what each task wrote down: its words without the pods."""
+    program = f"""
+import json, os, redis
+journal = redis.Redis.from_url(os.environ["MILLRACE_REDIS_URL"], decode_responses=True)
+print(json.dumps({{name: journal.lrange("adopted:" + name, 0, -1) for name in {[*tasks]!r}}}))
+"""
+    found: dict[str, list[str]] = platform.in_worker(program)
+    return {name: [line.split()[0] for line in lines] for name, lines in found.items()}
+
+
+def _once(tasks: dict[str, float]) -> dict[str, list[str]]:
+    """Answer the journal of tasks that began and ended once."""
+    return {name: ["begin", "end"] for name in tasks}
+
+
+def _draining(platform: Platform) -> set[str]:
+    return {
+        pod["metadata"]["name"]
+        for pod in platform.pods(NAME)
+        if DRAINING_SINCE in (pod["metadata"].get("annotations") or {})
+    }
+
+
+def _events(platform: Platform) -> str:
+    listed = platform.kubectl.list(
+        "events", field_selector=f"involvedObject.kind=WorkerPool,involvedObject.name={NAME}"
+    )
+    return "\n".join(f"{event['type']} {event['reason']} {event['message']}" for event in listed)
+
+
+def _wait_until_working(platform: Platform, tasks: dict[str, float]) -> None:
+    wait_until(
+        lambda: all("begin" in lines for lines in _journal(platform, tasks).values()),
+        what=f"all of {[*tasks]} to begin",
+        timeout_seconds=60,
+        interval_seconds=0.5,
+        explain=platform.describe,
+    )
+
+
+def _wait_for_end(platform: Platform, tasks: dict[str, float]) -> None:
+    wait_until(
+        lambda: all("end" in lines for lines in _journal(platform, tasks).values()),
+        what=f"all of {[*tasks]} to end",
+        timeout_seconds=90,
+        interval_seconds=0.5,
+        explain=platform.describe,
+    )
+
+
+@pytest.fixture(scope="module")
+def adopted(platform: Platform) -> Iterator[Platform]:
+    """Adopt a plain Celery Deployment of no pods."""
+    data = {"adopted_app.py": APP.read_text()}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
+    platform.kubectl.apply(config, _deployment(platform))
+    # The queue is there before its pool, as it is for every app that is adopted.
+    _publish(platform, {"first": 0.1})
+    platform.kubectl.apply(_pool())
+    yield platform
+    for kind in ("workerpools.millrace.dev", "deployment", "configmap"):
+        platform.kubectl.delete(kind, NAME)
+
+
+def test_idle_pods_go_and_the_one_with_a_long_task_stays(adopted: Platform) -> None:
+    tasks = {"long": 30.0, "short-1": 1.0, "short-2": 1.0, "short-3": 1.0}
+    _publish(adopted, tasks)
+    _wait_until_working(adopted, tasks)
+
+    adopted.wait_for_pool_at(1, pool=NAME)
+    assert ["begin"] == _journal(adopted, tasks)["long"]
+    _wait_for_end(adopted, tasks)
+
+    assert _once(tasks) == _journal(adopted, tasks)
+    events = _events(adopted)
+    assert "Normal Draining" in events
+    assert "OtherPodRemoved" not in events
+
+
+def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: Platform) -> None:
+    tasks = {f"held-{number}": 45.0 for number in range(MOST)}
+    _publish(adopted, tasks)
+    _wait_until_working(adopted, tasks)
+    before = {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
+
+    # All pods work, and half of them are too many: they are to finish, and to take no more.
+    adopted.kubectl.apply(_pool(maxReplicas=MOST // 2))
+    draining = wait_until(
+        lambda: found if len(found := _draining(adopted)) == MOST // 2 else None,
+        what="half of the pods to drain",
+        timeout_seconds=40,
+        explain=adopted.describe,
+    )
+    (operator,) = adopted.component("operator")
+    adopted.kubectl.delete("pod", operator["metadata"]["name"], "--grace-period=0", "--force")
+
+    # More comes: the drain of the operator that is gone is taken back by the one that came.
+    adopted.kubectl.apply(_pool())
+    wait_until(
+        lambda: not _draining(adopted),
+        what=f"{draining} to take tasks again",
+        timeout_seconds=40,
+        explain=adopted.describe,
+    )
+    more = {f"more-{number}": 3.0 for number in range(MOST)}
+    _publish(adopted, more)
+    _wait_for_end(adopted, tasks | more)
+
+    journal = _journal(adopted, tasks | more)
+    assert _once(tasks | more) == journal
+    assert before & {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
+    adopted.wait_for_pool_at(0, pool=NAME)
+    assert 0 == adopted.queue_length(NAME)
+    status = json.dumps(adopted.pool(NAME)["status"])
+    assert '"drainingReplicas": 0' in status or "drainingReplicas" not in status

@@ -5,6 +5,7 @@ task would begin a second time.
 """
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +64,11 @@ def _deployment(platform: Platform) -> Resource:
 def _pool(**changes: Any) -> Resource:
     spec = {"workloadRef": {"name": NAME}, "queue": NAME, "maxReplicas": MOST, "idleSeconds": 4} | changes
     return {"apiVersion": "millrace.dev/v1alpha1", "kind": "WorkerPool", "metadata": {"name": NAME}, "spec": spec}
+
+
+def _name(task: str) -> str:
+    """Name a task as no run before this one has."""
+    return f"{task}-{uuid.uuid4().hex[:8]}"
 
 
 def _publish(platform: Platform, tasks: dict[str, float]) -> None:
@@ -138,12 +144,13 @@ def adopted(platform: Platform) -> Iterator[Platform]:
 
 
 def test_idle_pods_go_and_the_one_with_a_long_task_stays(adopted: Platform) -> None:
-    tasks = {"long": 30.0, "short-1": 1.0, "short-2": 1.0, "short-3": 1.0}
+    long = _name("long")
+    tasks = {long: 25.0} | {_name("short"): 1.0 for _ in range(MOST - 1)}
     _publish(adopted, tasks)
     _wait_until_working(adopted, tasks)
 
     adopted.wait_for_pool_at(1, pool=NAME)
-    assert ["begin"] == _journal(adopted, tasks)["long"]
+    assert ["begin"] == _journal(adopted, tasks)[long]
     _wait_for_end(adopted, tasks)
 
     assert _once(tasks) == _journal(adopted, tasks)
@@ -153,13 +160,16 @@ def test_idle_pods_go_and_the_one_with_a_long_task_stays(adopted: Platform) -> N
 
 
 def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: Platform) -> None:
-    tasks = {f"held-{number}": 45.0 for number in range(MOST)}
+    # An objective that is shorter than the start of a pod: each waiting task gets a pod.
+    impatient = {"objective": {"waitSeconds": 1}}
+    adopted.kubectl.apply(_pool(**impatient))
+    tasks = {_name("held"): 30.0 for _ in range(MOST)}
     _publish(adopted, tasks)
     _wait_until_working(adopted, tasks)
     before = {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
 
     # All pods work, and half of them are too many: they are to finish, and to take no more.
-    adopted.kubectl.apply(_pool(maxReplicas=MOST // 2))
+    adopted.kubectl.apply(_pool(**impatient, maxReplicas=MOST // 2))
     draining = wait_until(
         lambda: found if len(found := _draining(adopted)) == MOST // 2 else None,
         what="half of the pods to drain",
@@ -170,15 +180,15 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
     adopted.kubectl.delete("pod", operator["metadata"]["name"], "--grace-period=0", "--force")
 
     # More comes: the drain of the operator that is gone is taken back by the one that came.
-    adopted.kubectl.apply(_pool())
+    more = {_name("more"): 3.0 for _ in range(MOST)}
+    _publish(adopted, more)
+    adopted.kubectl.apply(_pool(**impatient))
     wait_until(
         lambda: not _draining(adopted),
         what=f"{draining} to take tasks again",
         timeout_seconds=40,
         explain=adopted.describe,
     )
-    more = {f"more-{number}": 3.0 for number in range(MOST)}
-    _publish(adopted, more)
     _wait_for_end(adopted, tasks | more)
 
     journal = _journal(adopted, tasks | more)

@@ -19,6 +19,7 @@ from millrace_operator.model.reading import Blindness, Unknown
 
 BLIND = Unknown(reason=Blindness.BROKER_UNREACHABLE, message="RabbitMQ is unreachable at rabbitmq:5672")
 HORIZON_SECONDS = 600.0
+OF_MODEL = ("begins", "replicas", "task", "cold_start", "room", "acks_early")
 
 
 def pool(
@@ -34,7 +35,7 @@ def pool(
     **rest: object,
 ) -> "Timeline":
     """Begin a time line; `rest` is of the policy (`fallback`, `budget`) or of the model (see Timeline)."""
-    of_model = {name: rest.pop(name) for name in ("begins", "replicas", "task", "cold_start", "room") if name in rest}
+    of_model = {name: rest.pop(name) for name in OF_MODEL if name in rest}
     policy = PoolPolicy(
         objective=Objective(wait_seconds=objective, percentile=percentile),
         max_replicas=max_replicas,
@@ -60,6 +61,7 @@ class Timeline:
         task: float | Callable[[], float] = 5.0,
         cold_start: float = 2.0,
         room: int | None = None,
+        acks_early: bool = False,
     ) -> None:
         self.policy = policy
         self.model = PoolModel(
@@ -69,6 +71,7 @@ class Timeline:
             cold_start_seconds=cold_start,
             task_seconds=task if callable(task) else lambda: task,
             room=room,
+            acks_early=acks_early,
         )
         self.memory: Memory | None = None
         self.decisions: dict[float, ScalingDecision] = {}

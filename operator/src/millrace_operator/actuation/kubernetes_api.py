@@ -107,10 +107,15 @@ class KubernetesApi:
                 _content_type=JSON_PATCH,
             )
         except KubernetesError as error:
-            if error.status == _UNPROCESSABLE and "test" in str(error):
+            # The server does not say whether it was the test that failed or a status that the schema refuses.
+            if error.status == _UNPROCESSABLE and await self._has_other_uid(plural, namespace, name, uid):
                 raise ObjectNotFound(f"{what}: another object has that name now", status=_NOT_FOUND) from error
             raise
         return body
+
+    async def _has_other_uid(self, plural: str, namespace: str, name: str, uid: str) -> bool:
+        body = await self.get_object(plural, namespace=namespace, name=name)
+        return bool(body["metadata"]["uid"] != uid)
 
     async def delete_object(self, plural: str, *, namespace: str, name: str, uid: str) -> None:
         """Delete exactly the object with this uid; one that is gone raises ObjectNotFound."""

@@ -1,6 +1,6 @@
 """What a pool wants, before anyone else has a say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from millrace_operator.decision.waits import Waits
 from millrace_operator.model.decision import Reason
@@ -15,7 +15,7 @@ class Assessment:
     reason: Reason
     why: str
     """The numbers behind it, as a part of a sentence."""
-    estimates: Estimates = Estimates()
+    estimates: Estimates = field(default_factory=Estimates)
     waits: Waits = ()
     """(seconds, tasks) of the tasks that started since the last pass."""
     is_known: bool = True

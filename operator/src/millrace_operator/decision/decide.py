@@ -43,9 +43,7 @@ def decide(
     return settle(policy=policy, state=state, assessment=assessment, ceiling=ceiling), memory
 
 
-def settle(
-    *, policy: PoolPolicy, state: PoolState, assessment: Assessment, ceiling: int | None
-) -> ScalingDecision:
+def settle(*, policy: PoolPolicy, state: PoolState, assessment: Assessment, ceiling: int | None) -> ScalingDecision:
     """Decide; `ceiling` is what the pool's CapacityBudget grants, None without one."""
     verdict = (assessment.wanted, assessment.reason, assessment.why)
     if assessment.is_known:

@@ -9,12 +9,12 @@ from millrace_operator.decision.history import History, mark_before
 from millrace_operator.decision.staffing import slots_for_load
 from millrace_operator.decision.supply import Supply
 
-MARGIN: Final = 0.7
+MARGIN: Final = 0.8
 """Share of the objective that plans may use up: the rest is for what estimates do not know."""
-
-
-STEADY_MARGIN: Final = 0.7
+ASSUMED_VARIATION: Final = 0.7
+"""Coefficient of variation of the time of a task: inferences of one model differ less than exponential times do."""
 STANDING_MARGIN: Final = 0.1
+"""Share of the objective that pods may use up which stand ready because starting them would be too late."""
 LATE_SHARE: Final = 0.5
 """Share of the objective in which tasks are started that are late already."""
 ENVELOPE_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
@@ -35,9 +35,11 @@ class Rates:
     """What is known of a pool's load."""
 
     arrivals_per_second: float
-    arrivals_upper_per_second: float
+    """What lasts."""
+    recent_arrivals_per_second: float
+    """What the last seconds make of it."""
     service_seconds: float
-    service_variation: float = 1.0
+    service_variation: float = ASSUMED_VARIATION
     cold_start_seconds: float
 
 
@@ -79,7 +81,7 @@ def demand(work: Work, *, rates: Rates, supply: Supply, policy: PoolPolicy) -> D
     is_idle = not work.waiting and not work.running
     return Demand(
         # Whether the last pod of an idle pool stays is a question of the gaps between tasks, see keep_alive.
-        steady=0 if is_idle and steady == 1 else steady,
+        steady=0 if is_idle and rates.arrivals_per_second * rates.service_seconds < 1 else steady,
         backlog=backlog_replicas(work, rates=rates, supply=supply, objective=objective),
         due=_pods(
             _slots_to_start(work.due, seconds=MARGIN * objective.wait_seconds, service_seconds=rates.service_seconds),
@@ -94,7 +96,7 @@ def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int, mos
     patience = 2 * objective.wait_seconds / (rates.service_seconds * (1 + rates.service_variation**2))
     slots = slots_for_load(
         offered_load=rates.arrivals_per_second * rates.service_seconds,
-        patience=STEADY_MARGIN * patience,
+        patience=patience,
         tolerated=objective.tolerated_share,
         most=most_slots,
     )
@@ -104,23 +106,21 @@ def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int, mos
 def backlog_replicas(work: Work, *, rates: Rates, supply: Supply, objective: Objective) -> int:
     """Count the pods that start every waiting task, and every one to arrive until new pods are ready, in time.
 
-    Two bounds. What waits now must start within the objective: pods that are there have all of it, those on their way and
-    new ones only what is left when they are ready. Where a cold start leaves nothing of the objective, what will be late
-    anyway starts within half an objective after it. And what arrives within a cold start meets the queue as it will be
-    then, which only pods that are asked for now can shorten.
+    Two bounds. What waits now must start within the objective: pods that are there have all of it, those on their way
+    and new ones only what is left when they are ready. Where a cold start leaves nothing of the objective, what will be
+    late anyway starts within half an objective after it. And what arrives within a cold start meets the queue as it
+    will be then, which only pods that are asked for now can shorten.
     """
     if not work.waiting:
         return 0
     service, cold = rates.service_seconds, rates.cold_start_seconds
     wait = MARGIN * objective.wait_seconds
-    starts = _Starts(
-        deadline=_deadline(cold, objective), service_seconds=service, running=work.running, supply=supply
-    )
+    starts = _Starts(deadline=_deadline(cold, objective), service_seconds=service, running=work.running, supply=supply)
     now = starts.pods_for(work.waiting, cold_start_seconds=cold)
-    load = rates.arrivals_per_second * service
+    load = rates.recent_arrivals_per_second * service
     ahead = work.waiting * service + work.running * service / 2
     at_cold = max(0.0, ahead + load * cold - supply.slot_seconds_within(cold))
-    tasks = work.waiting + work.running + rates.arrivals_per_second * (cold + wait)
+    tasks = work.waiting + work.running + rates.recent_arrivals_per_second * (cold + wait)
     return max(1, now, min(_pods(at_cold / wait, supply.concurrency), _pods(tasks, supply.concurrency)))
 
 
@@ -170,9 +170,7 @@ class _Starts:
         return max(1.0, seconds / self.service_seconds + 0.5)
 
 
-def standing_replicas(
-    history: History, *, service_seconds: float, wait_seconds: float, concurrency: int
-) -> int:
+def standing_replicas(history: History, *, service_seconds: float, wait_seconds: float, concurrency: int) -> int:
     """Count the pods that would have started every task of late in time, had they stood ready all along.
 
     The envelope of the arrivals: what came within any time w must be worked off within w and the objective (network

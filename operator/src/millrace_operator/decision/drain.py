@@ -128,7 +128,10 @@ def _chosen_news(chosen: list[Pod]) -> tuple[News, ...]:
     if not chosen:
         return ()
     names = ", ".join(sorted(pod.name for pod in chosen))
-    message = f"{count(len(chosen), 'pod')} to go as soon as nothing runs in it: {names}."
+    do = (
+        "takes no more tasks and goes when it holds" if len(chosen) == 1 else "take no more tasks and go when they hold"
+    )
+    message = f"{count(len(chosen), 'pod')} {do} none: {names}."
     return (News(type="Normal", reason="Draining", message=message),)
 
 

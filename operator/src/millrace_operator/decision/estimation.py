@@ -1,81 +1,112 @@
 """How fast tasks arrive and how long they take, from the broker's totals alone."""
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from millrace_operator.decision.history import History, Mark, index_before, mark_before
 
-WINDOWS_SECONDS: Final = (15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
-CONFIDENCE: Final = 2.0
+LONG_WINDOWS_SECONDS: Final = (3600.0, 900.0, 300.0, 120.0, 60.0)
+SHORT_WINDOWS_SECONDS: Final = (60.0, 30.0, 15.0)
+LONG_CONFIDENCE: Final = 2.5
 """Standard deviations by which a shorter window must differ before it overrules a longer one."""
+SHORT_CONFIDENCE: Final = 2.0
+"""The same for what only has to be quick: it is wrong more often, for a short time."""
 LEAST_SPAN_SECONDS: Final = 10.0
-_DENSE_SECONDS: Final = 30.0
-"""As far back the history has a mark for each reading."""
-ENOUGH_COMPLETIONS: Final = 50
+ENOUGH_COMPLETIONS: Final = 20
 LEAST_COMPLETIONS: Final = 5
+_WITH_BURSTS_FROM_SECONDS: Final = 200.0
+"""In longer windows a burst weighs little."""
 
 
-def arrival_rate(history: History, *, service_seconds: float | None) -> tuple[float, float] | None:
-    """Estimate (rate, upper bound) in tasks per second; None without a history.
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Tasks a second."""
 
-    The longest window is the most exact as long as nothing changed. So it is narrowed by the confidence interval of each
-    shorter one in turn: what the last seconds contradict does not hold any more. A single burst is over after the
-    shortest window, and the seconds with the most arrivals count no more than the fifth of them with the next most: tasks
-    that come all at once are one event and no rate. Bounds are those of a Poisson count k, k + 1/2 +- z sqrt(k + 1/2), which is close to the Gamma
-    quantile. Windows shorter than a task say little about pods that are needed for as long as it runs.
+    sustained: float
+    """What lasts: for the steady size of a pool, and for people."""
+    recent: float
+    """What the last seconds make of it: for the tasks that will come while a pod starts."""
+    upper: float
+    """What the sustained rate may be as well, given how few tasks were seen."""
+
+
+def arrival_rate(history: History) -> Arrivals | None:
+    """Estimate the rate of arrivals; None without a history.
+
+    The longest window is the most exact as long as nothing changed. So it is narrowed by the confidence interval of
+    each shorter one in turn: what the last minutes contradict does not hold any more. Bounds are those of a Poisson
+    count k, k + 1/2 +- z sqrt(k + 1/2), close to the Gamma quantile. A single burst is no rate: the readings with the
+    most arrivals, a fifth of them, count no more than the one after them before they raise anything.
     """
     if not history.marks or history.span_seconds <= 0:
         return None
+    sustained, upper = math.inf, math.inf
+    for window in LONG_WINDOWS_SECONDS:
+        if window <= max(2 * history.span_seconds, SHORT_WINDOWS_SECONDS[0]):
+            sustained, upper = _narrowed(history, sustained, upper, window, LONG_CONFIDENCE)
+    recent, above = sustained, upper
+    for window in SHORT_WINDOWS_SECONDS:
+        recent, above = _narrowed(history, recent, above, window, SHORT_CONFIDENCE)
+    return Arrivals(min(sustained, recent) if sustained == math.inf else sustained, recent, min(upper, above))
+
+
+def _narrowed(history: History, rate: float, upper: float, window: float, confidence: float) -> tuple[float, float]:
     newest = history.marks[-1]
-    rate, upper = math.inf, math.inf
-    for window in reversed(WINDOWS_SECONDS):
-        if window > max(2 * history.span_seconds, WINDOWS_SECONDS[0]):
-            continue
-        seconds = min(window, history.span_seconds)
-        count = newest.arrived - mark_before(history, newest.at - seconds).arrived
-        seconds = max(seconds, LEAST_SPAN_SECONDS)
-        spread = CONFIDENCE * math.sqrt(count + 0.5)
-        high = (count + 0.5 + spread) / seconds
-        lasting = count if window > _DENSE_SECONDS else _without_bursts(history, newest.at - seconds)
-        low = max(0.0, lasting - CONFIDENCE * math.sqrt(lasting + 0.5)) / seconds
-        rate = min(max(rate if rate < math.inf else count / seconds, low), high)
-        upper = max(rate, min(upper, high))
-    return rate, upper
+    seconds = min(window, history.span_seconds)
+    count = newest.arrived - mark_before(history, newest.at - seconds).arrived
+    span = max(seconds, LEAST_SPAN_SECONDS)
+    spread = confidence * math.sqrt(count + 0.5)
+    high = (count + 0.5 + spread) / span
+    if rate == math.inf:
+        return count / span, high
+    if high < rate:
+        return high, high
+    if (count - spread) / span <= rate:
+        return rate, upper
+    lasting = count if window > _WITH_BURSTS_FROM_SECONDS else _without_bursts(history, newest.at - seconds)
+    low = (lasting - confidence * math.sqrt(lasting + 0.5)) / span
+    return (low, high) if low > rate else (rate, upper)
 
 
 def _without_bursts(history: History, since: float) -> float:
-    """Count the arrivals since a moment, those of the fullest fifth of the readings only as many as in the next one."""
+    """Count the arrivals since a moment, with those of the fullest fifth of the time cut to the rate of the rest."""
     marks = history.marks[index_before(history, since) :]
-    steps = sorted(later.arrived - earlier.arrived for earlier, later in pairwise(marks))
+    steps = sorted(
+        ((later.arrived - earlier.arrived) / (later.at - earlier.at), later.at - earlier.at)
+        for earlier, later in pairwise(marks)
+    )
     if not steps:
         return 0.0
     cut = len(steps) - max(1, len(steps) // 5)
-    limit = steps[cut - 1] if cut else 0.0
-    return sum(steps[:cut]) + limit * (len(steps) - cut)
+    limit = steps[cut - 1][0] if cut else 0.0
+    return sum(min(rate, limit) * seconds for rate, seconds in steps)
 
 
 def service_seconds(history: History) -> float | None:
     """Estimate the mean time of a task in a slot; None before enough tasks ended.
 
-    Little's law, L = lambda W: slot-seconds divided by completions. At the edges of the window the ages of the tasks that
-    run are put right, taking tasks to end in the order in which they began; without it, the first completions of a burst
-    would be charged with the time of all that still run.
+    Little's law, L = lambda W: slot-seconds divided by completions. At the edges of the window the ages of the tasks
+    that run are put right, taking tasks to end in the order in which they began; without it, the first completions of a
+    burst would be charged with the time of all that still run. The longest window holds unless a shorter one
+    contradicts it.
     """
     if not history.marks:
         return None
-    newest = history.marks[-1]
-    for window in WINDOWS_SECONDS[2:]:
+    newest, mean = history.marks[-1], None
+    for window in LONG_WINDOWS_SECONDS:
         oldest = mark_before(history, newest.at - window)
         completions = newest.completed - oldest.completed
-        if completions >= ENOUGH_COMPLETIONS:
-            return _mean(oldest, newest)
-    oldest = history.marks[0]
-    completions = newest.completed - oldest.completed
-    # While many run and few have ended, those few are the short ones.
-    if completions < max(LEAST_COMPLETIONS, history.running / 2):
-        return None
-    return _mean(oldest, newest)
+        if mean is None:
+            # While many run and few have ended, those few are the short ones.
+            if completions < max(LEAST_COMPLETIONS, history.running / 2):
+                return None
+            mean = _mean(oldest, newest)
+        elif completions >= ENOUGH_COMPLETIONS and (recent := _mean(oldest, newest)) is not None:
+            spread = LONG_CONFIDENCE / math.sqrt(completions)
+            mean = min(max(mean, recent * (1 - spread)), recent * (1 + spread))
+    return mean
 
 
 def _mean(oldest: Mark, newest: Mark) -> float | None:

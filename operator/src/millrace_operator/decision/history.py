@@ -1,11 +1,11 @@
 """What a pool's estimates are made from: running totals at past moments, dense for the last seconds and thin before.
 
-Thinning keeps the distance of two marks below a sixteenth of their age, so an hour takes some 100 marks and a time that is
-looked up in them is right within 6 %.
+Thinning keeps the distance of two marks below an eighth of their age, so an hour takes some 150 marks and a time that
+is looked up in them is right within an eighth.
 """
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
@@ -69,22 +69,28 @@ def extend(history: History, reading: QueueReading, *, service_seconds: float | 
     last = marks[-1]
     if now <= last.at:
         return history
-    slot_seconds = last.slot_seconds + (history.running + reading.unacked) / 2 * (now - last.at)
     # A total that fell is a source that lost its memory; what it said before still holds.
+    begun = max(last.started, started)
     mark = Mark(
-        now,
-        max(last.arrived, reading.arrivals_total),
-        max(last.started, started),
-        max(last.completed, completed),
-        slot_seconds,
-        0.0,
+        at=now,
+        arrived=max(last.arrived, reading.arrivals_total),
+        started=begun,
+        completed=max(last.completed, completed),
+        slot_seconds=last.slot_seconds + (history.running + reading.unacked) / 2 * (now - last.at),
+        ages=_ages(history, now=now, started=begun, running=reading.unacked),
     )
-    mark = replace(mark, ages=_ages(history, mark, reading.unacked))
-    if history.since_thinning < _THIN_EVERY:
-        return replace(
-            history, marks=(*marks, mark), running=reading.unacked, since_thinning=history.since_thinning + 1
-        )
-    return replace(history, marks=(*_thinned(marks, now), mark), running=reading.unacked, since_thinning=0)
+    is_due = history.since_thinning >= _THIN_EVERY
+    return History(
+        marks=(*(_thinned(marks, now) if is_due else marks), mark),
+        running=reading.unacked,
+        since_thinning=0 if is_due else history.since_thinning + 1,
+        first_age_seconds=history.first_age_seconds,
+    )
+
+
+def forget_when_old(history: History, *, now: float) -> History:
+    """Begin anew when nothing was added for too long: a rate must not outlive its source."""
+    return History() if history.marks and now - history.marks[-1].at > LONGEST_GAP_SECONDS else history
 
 
 def mark_before(history: History, moment: float) -> Mark:
@@ -110,21 +116,20 @@ def arrival_time(history: History, number: float) -> float:
     return before.at + share * (after.at - before.at)
 
 
-def _ages(history: History, last: Mark, running: int) -> float:
+def _ages(history: History, *, now: float, started: float, running: int) -> float:
     """Sum the ages of the `running` tasks that began last."""
     if not running:
         return 0.0
-    marks = history.marks
-    low = last.started - running
-    total, later = 0.0, last
+    marks, low = history.marks, started - running
+    total, later_at, later_started = 0.0, now, started
     index = len(marks) - 1
-    while index >= 0 and later.started > low:
+    while index >= 0 and later_started > low:
         earlier = marks[index]
-        begun = later.started - max(earlier.started, low)
-        total += begun * (last.at - (earlier.at + later.at) / 2)
-        later, index = earlier, index - 1
+        begun = later_started - max(earlier.started, low)
+        total += begun * (now - (earlier.at + later_at) / 2)
+        later_at, later_started, index = earlier.at, earlier.started, index - 1
     # Those that ran already when the history began.
-    return total + max(0.0, later.started - low) * (last.at - later.at + history.first_age_seconds)
+    return total + max(0.0, later_started - low) * (now - later_at + history.first_age_seconds)
 
 
 def _thinned(marks: tuple[Mark, ...], now: float) -> tuple[Mark, ...]:

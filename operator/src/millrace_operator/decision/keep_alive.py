@@ -1,10 +1,10 @@
 """How long pods stay without need: learned for each of them from the gaps between the times that it was needed.
 
-A pool's pods are seen as a ladder: the nth is needed whenever the pool needs n or more. While it is not, keeping it costs
-its time, and not keeping it costs a start when it is needed again, and late tasks where a start takes longer than the
-objective. Over the gaps seen so far, the time to stay with the least cost is known (ski rental with a learned
-distribution; delayed-off of Gandhi, Gupta, Harchol-Balter and Kozuch, TOCS 2012, is the case of one fixed time). It never
-exceeds the price of one miss, so the loss against knowing the future is at most that of staying once for nothing.
+A pool's pods are seen as a ladder: the nth is needed whenever the pool needs n or more. While it is not, keeping it
+costs its time, and not keeping it costs a start when it is needed again, and late tasks where a start takes longer than
+the objective. Over the gaps seen so far, the time to stay with the least cost is known (ski rental with a learned
+distribution; the delayed-off of Gandhi, Gupta, Harchol-Balter and Kozuch, TOCS 2012, is the case of one fixed time). It
+never exceeds the price of one miss, so the loss against knowing the future is that of staying once for nothing.
 """
 
 from bisect import bisect_left
@@ -22,7 +22,7 @@ UNKNOWN_SHARE: Final = 0.25
 LATE_SHARE: Final = 0.25
 """A start that exceeds the objective by this share of it makes tasks late, whatever else is done."""
 INDIFFERENCE: Final = 1.2
-"""Of times to stay that cost about the same the longest is taken: idle time is money, a late task is a broken promise."""
+"""Of times to stay that cost about the same the longest is taken: a late task is a broken promise."""
 DECISION_SECONDS: Final = 1.0
 """From the arrival of a task to the decision to start a pod for it."""
 _OVERHANG: Final = 1.1
@@ -82,7 +82,7 @@ def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
     """Note that `needed` pods are needed now."""
     if needed <= 0:
         return ladder
-    top = bisect_left(RUNGS, needed)
+    top = min(bisect_left(RUNGS, needed), len(RUNGS) - 1)
     rungs = list(ladder)
     for index in range(min(top + 1, len(rungs))):
         replicas = min(needed, RUNGS[index])
@@ -91,11 +91,11 @@ def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
     return tuple(rungs)
 
 
-def kept(ladder: Ladder, *, prices: Prices, least_seconds: float, now: float) -> int:
+def kept(ladder: Ladder, *, prices: Prices, now: float) -> int:
     """Count the pods that stay, whether needed or not."""
     for index in range(len(ladder) - 1, -1, -1):
         rung = ladder[index]
-        if now - rung.needed_at < max(least_seconds, stay_seconds(ladder, index, prices)):
+        if now - rung.needed_at < stay_seconds(ladder, index, prices):
             return rung.replicas
     return 0
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from millrace_operator.decision.history import History
@@ -23,12 +23,12 @@ class Memory:
     stairs: Staircase = ()
     failures: int = 0
     """Passes in a row in which the queue could not be read."""
-    history: History = History()
+    history: History = field(default_factory=History)
     service_seconds: float | None = None
     """The last measured one: tasks of a pool that sleeps stay as long as they were."""
     cold_starts: tuple[float, ...] = ()
     ladder: Ladder = ()
-    foresight: Foresight = Foresight()
+    foresight: Foresight = field(default_factory=Foresight)
 
     @property
     def cold_start_seconds(self) -> float | None:

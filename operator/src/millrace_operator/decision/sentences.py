@@ -21,11 +21,14 @@ def seconds(value: float) -> str:
 
 def rate(per_second: float) -> str:
     """Write a rate in the unit that people would use: "2.4/s", "12/min", "3/h"."""
-    if per_second >= 1:
-        return f"{per_second:.2g}/s" if per_second < 100 else f"{per_second:,.0f}/s"  # noqa: PLR2004 - three digits
-    if per_second * 60 >= 1:
-        return f"{per_second * 60:.2g}/min"
-    return f"{per_second * 3600:.2g}/h"
+    for unit, factor in (("s", 1), ("min", 60)):
+        if per_second * factor >= 1:
+            return f"{_two_digits(per_second * factor)}/{unit}"
+    return f"{_two_digits(per_second * 3600)}/h"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.1f}" if value < _TENTHS_BELOW and value != round(value) else f"{value:,.0f}"
 
 
 def work_in_words(work: Work, estimates: Estimates, *, concurrency: int) -> str:
@@ -33,7 +36,7 @@ def work_in_words(work: Work, estimates: Estimates, *, concurrency: int) -> str:
     arrivals = estimates.arrivals_per_second
     arriving = f" and {rate(arrivals)} arrive" if arrivals else ""
     if not work.waiting and not work.running:
-        return f"no task waits or runs{arriving}"
+        return "no task waits or runs" + (f" ({rate(arrivals)} arrive on average)" if arrivals else "")
     length = "" if estimates.service_seconds is None else f" of {seconds(estimates.service_seconds)}"
     waiting = f"{count(work.waiting, 'task')}{length} {'waits' if work.waiting == 1 else 'wait'}"
     running = f"{work.running:,} {'runs' if work.running == 1 else 'run'}"

@@ -34,7 +34,7 @@ def miss_probability(
 
 
 def slots_for_load(*, offered_load: float, patience: float, tolerated: float, most: int) -> int:
-    """Count the least slots with P(wait > objective) <= tolerated, or `most`; `patience` is objective / time of service.
+    """Count the least slots with P(wait > objective) <= tolerated, or `most`; patience is objective / time of service.
 
     Rounded to three digits upwards before it is looked up, so that a pool of steady load costs a dictionary access.
     """

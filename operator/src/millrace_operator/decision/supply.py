@@ -31,7 +31,7 @@ class Supply:
 
 
 def supply_of(state: PoolState, *, concurrency: int, cold_start_seconds: float, now: float) -> Supply:
-    """Look at a pool's pods as supply; pods that were asked for and do not exist yet have the whole cold start ahead."""
+    """Look at a pool's pods as supply; those asked for that do not exist yet have the whole cold start ahead."""
     coming = [_remaining(cold_start_seconds, now - since) for since in state.starting_since]
     missing = state.asked - state.ready - state.draining - len(coming) - state.unschedulable
     coming.extend([cold_start_seconds] * max(0, missing))

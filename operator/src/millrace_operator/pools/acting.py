@@ -7,7 +7,8 @@ from typing import Final
 
 from millrace_operator.actuation.scale import scale
 from millrace_operator.decision.drain_memory import DrainEnd, RemovedState
-from millrace_operator.model.decision import ScaleOutcome, ScalingDecision
+from millrace_operator.model.decision import Reason, ScaleOutcome, ScalingDecision
+from millrace_operator.model.obstacle import ObstacleReason
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.pools.case import Case
 from millrace_operator.pools.chores import Chores
@@ -29,7 +30,7 @@ class Actor:
     async def act(self, cases: list[Case], *, now: float) -> None:
         """Do what the decisions ask for; what takes long goes on while the next pass begins."""
         for case in cases:
-            state, decision = case.state, case.decision
+            state, decision = case.state, case.decision or _hold(case)
             if state is None or decision is None or self._chores.is_busy(case.pool.uid):
                 continue
             if case.memory.writes.has_truce(now):
@@ -40,9 +41,13 @@ class Actor:
                 case.memory.scaling_error = ""
         await self._chores.wait(PATIENCE_SECONDS)
 
-    def forget(self, uid: str) -> None:
-        """Forget a pool that is gone."""
-        self._context.drainer.forget(uid)
+    def release(self, case: Case, *, now: float) -> None:
+        """Forget a pool that is gone; pods that were to go and are still there take tasks again."""
+        state, hold = case.state, _hold(case)
+        if state is None or hold is None or not self._drains(case, state, hold) or self._chores.is_busy(case.pool.uid):
+            self._context.drainer.forget(case.pool.uid)
+        else:
+            self._chores.begin(case.pool.uid, self._give_back(case, state, hold, now))
 
     def _has_to_act(self, case: Case, state: PoolState, decision: ScalingDecision) -> bool:
         return (decision.is_binding and decision.replicas != state.asked) or self._drains(case, state, decision)
@@ -67,6 +72,12 @@ class Actor:
             state = replace(state, asked=outcome.current)
         if drains:
             await self._drain(case, state, decision, now)
+
+    async def _give_back(self, case: Case, state: PoolState, hold: ScalingDecision, now: float) -> None:
+        try:
+            await self._drain(case, state, hold, now)
+        finally:
+            self._context.drainer.forget(case.pool.uid)
 
     async def _drain(self, case: Case, state: PoolState, decision: ScalingDecision, now: float) -> None:
         workers = {worker.node: worker for worker in case.workers}
@@ -96,6 +107,15 @@ class Actor:
         case.memory.writes.note(outcome, now=self._context.clock.now().timestamp())
         case.memory.acted.outcome = outcome
         case.memory.scaling_error = outcome.error
+
+
+def _hold(case: Case) -> ScalingDecision | None:
+    """Hold a pool that nobody decides for: what drains is given back. Not where another pool has the Deployment."""
+    if case.state is None or (case.obstacle and case.obstacle.reason is ObstacleReason.WORKLOAD_SHARED):
+        return None
+    return ScalingDecision(
+        replicas=case.state.asked, reason=Reason.PAUSED, message="It is left alone.", is_binding=False
+    )
 
 
 def _sum(one: Mapping[str, int], other: Mapping[RemovedState, int] | Mapping[DrainEnd, int]) -> dict[str, int]:

@@ -15,6 +15,7 @@ class Chores:
     def __init__(self, *, most: int) -> None:
         self._most = most
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._new: list[asyncio.Task[None]] = []
 
     @property
     def room(self) -> int:
@@ -29,12 +30,14 @@ class Chores:
         """Begin a pool's chore; the one before must have ended."""
         task = asyncio.create_task(work)
         self._tasks[uid] = task
+        self._new.append(task)
         task.add_done_callback(lambda done: self._end(uid, done))
 
     async def wait(self, seconds: float) -> None:
-        """Wait for all of them, but no longer than this."""
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks.values()), timeout=seconds)
+        """Wait for those that began since the last wait, but no longer than this; a slow one is waited for once."""
+        new, self._new = self._new, []
+        if new:
+            await asyncio.wait(new, timeout=seconds)
 
     def _end(self, uid: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(uid, None)

@@ -31,6 +31,8 @@ class PoolPass:
         self._context = context
         self._snapshots = Snapshots(default_idle_seconds=context.settings.idle_seconds)
         self._memories: dict[str, PoolMemory] = {}
+        self._cases: dict[str, Case] = {}
+        """Of the last pass."""
         self._actor = Actor(context)
         self._teller = Teller(context)
         self._budget_teller = BudgetTeller(context)
@@ -44,10 +46,11 @@ class PoolPass:
             pods=context.pods(),
             budgets=context.capacity_budgets(),
         )
-        self._forget_others(snapshot)
+        self._forget_others(snapshot, context.clock.now().timestamp())
         sight = await look(context, snapshot, horizon_seconds=self._longest_cold_start())
         now = sight.now
         cases = [self._see(pool, snapshot, sight) for pool in snapshot.pools]
+        self._cases = {case.pool.uid: case for case in cases}
         cases = [case for case in cases if self._is_assessed(case, now)]
         shared = share_budgets(cases, snapshot.budgets)
         for case in cases:
@@ -134,9 +137,10 @@ class PoolPass:
         starts = (memory.decisions.cold_start_seconds for memory in self._memories.values() if memory.decisions)
         return max(filter(None, starts), default=0.0)
 
-    def _forget_others(self, snapshot: Snapshot) -> None:
+    def _forget_others(self, snapshot: Snapshot, now: float) -> None:
         for uid in self._memories.keys() - snapshot.bodies.keys():
             gone = self._memories.pop(uid)
-            self._actor.forget(uid)
+            if (case := self._cases.pop(uid, None)) is not None:
+                self._actor.release(case, now=now)
             if all(pool.key != gone.pool for pool in snapshot.pools):
                 metrics.forget_pool(gone.pool)

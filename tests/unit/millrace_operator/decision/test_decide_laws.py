@@ -266,13 +266,3 @@ def test_estimates_are_numbers_that_can_be_shown(moment: Moment, look: Look) -> 
     shown = [value for name in estimates.__slots__ if (value := getattr(estimates, name)) is not None]
 
     assert all(0 <= value < float("inf") for value in shown)
-
-
-@laws
-@given(moments, looks, st.integers(0, 500))
-def test_no_pod_whose_worker_is_heard_to_be_busy_is_counted_out(moment: Moment, look: Look, busy: int) -> None:
-    """An app that acks a task when it begins shows no message for it; its worker's heartbeat does."""
-    state = replace(look.state, busy=min(busy, look.state.ready))
-    decision, _ = moment.decide(state, moment.reading(look))
-
-    assert decision.replicas >= min(state.busy or 0, moment.policy.max_replicas)

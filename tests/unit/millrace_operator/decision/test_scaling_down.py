@@ -60,6 +60,13 @@ def test_a_busy_pod_is_never_counted_out() -> None:
         assert line.at(second).look().replicas >= line.model.busy
 
 
+def test_a_pod_is_busy_when_its_worker_says_so_whatever_the_broker_says() -> None:
+    """Celery acks a task when it begins unless it is told otherwise: adopted apps show no running task in the queue."""
+    line = pool(max_replicas=10, idle_seconds=10, task=300, cold_start=2, acks_early=True).at(0).backlog(5)
+
+    line.at(120).expects(5, Reason.WORK_IN_PROGRESS)
+
+
 def test_a_write_that_lowers_says_so() -> None:
     line = pool(max_replicas=30, task=8, cold_start=4).at(0).arrivals(per_second=2, until=60, seed=5).at(300)
 

@@ -149,7 +149,7 @@ def test_times(value: float, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("per_second", "words"),
-    [(240.0, "240/s"), (24.0, "24/s"), (2.44, "2.4/s"), (0.2, "12/min"), (0.004, "14/h"), (0.0001, "0.36/h")],
+    [(240.0, "240/s"), (24.0, "24/s"), (2.44, "2.4/s"), (0.2, "12/min"), (0.004, "14/h"), (0.0001, "0.4/h")],
     ids=str,
 )
 def test_rates(per_second: float, words: str) -> None:

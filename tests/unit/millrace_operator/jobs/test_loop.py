@@ -139,6 +139,9 @@ class Cluster:
     def add_records(self, *, namespace: str, model: str, outcome: str, count: int) -> None:
         pass
 
+    def add_failures(self, *, namespace: str, model: str, code: str, count: int) -> None:
+        pass
+
 
 class Rig:
     """A loop, and time that passes by calling `look`."""

@@ -155,6 +155,20 @@ def test_a_pod_that_drains_is_given_back_when_the_load_is_back() -> None:
     assert cluster.steps == [(10, 10, True)], "more replicas first, then the drainer learns that none is to go"
 
 
+def test_pods_that_drain_are_given_back_when_their_pool_is_deleted_or_cannot_be_sized_any_more() -> None:
+    draining = raw_pod("a", annotations={"millrace.dev/draining-since": "1970-01-12T13:46:40Z"})
+    cluster = LoopCluster(replicas={"digits": 2}, pod_bodies=[draining, raw_pod("b")], readings={"digits": queue()})
+    cluster.run()
+    cluster.steps.clear()
+
+    cluster.pools = [worker_pool(budgetRef={"name": "gone"})]
+    cluster.run()
+    cluster.pools = []
+    cluster.run()
+
+    assert cluster.steps == [(2, 2, False)] * 2
+
+
 def test_an_advisory_pool_lets_no_pod_go() -> None:
     cluster = LoopCluster(pools=[worker_pool(mode="Advisory")], replicas={"digits": 5}, readings={"digits": queue()})
     cluster.run_for(120)

@@ -233,7 +233,8 @@ def _share(
     first, *others = members.values()
     play_together([(first.pool, budget), *((member.pool, Follower()) for member in others)])
     usage = Usage(budget.most_used, {name: fmean(replicas) for name, replicas in budget.in_overload.items()})
-    return usage, _total([close(member.pool, pools[name].goal) for name, member in members.items()])
+    outcome = _total([close(member.pool, pools[name].goal) for name, member in members.items()])
+    return usage, replace(outcome, peak=usage.most)
 
 
 def _total(outcomes: Sequence[Outcome]) -> Outcome:

@@ -1,0 +1,103 @@
+"""One look at a pool: what the reading, the pods and the memory say together. Pure."""
+
+from dataclasses import dataclass, replace
+
+from millrace_operator.api.worker_pool import PoolPolicy
+from millrace_operator.decision.demand import Rates, Work
+from millrace_operator.decision.estimation import Arrivals, arrival_rate, service_seconds
+from millrace_operator.decision.history import extend, forget_when_old
+from millrace_operator.decision.known_future import MARGIN_SECONDS, look_ahead, tasks_due
+from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, Memory
+from millrace_operator.decision.supply import Supply, supply_of
+from millrace_operator.decision.waits import oldest_wait
+from millrace_operator.model.estimates import Estimates
+from millrace_operator.model.outlook import Outlook
+from millrace_operator.model.pool_state import PoolState
+from millrace_operator.model.reading import QueueReading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """Everything that one look gives."""
+
+    policy: PoolPolicy
+    state: PoolState
+    work: Work
+    due_source: str
+    """Where the tasks that come due are known from."""
+    rates: Rates | None
+    """None until it is known how long a task takes."""
+    cold_start_seconds: float
+    """Measured, or assumed until it is."""
+    supply: Supply
+    estimates: Estimates
+    now: float
+
+
+def look(
+    *, policy: PoolPolicy, state: PoolState, reading: QueueReading, outlook: Outlook, memory: Memory, now: float
+) -> tuple[Sight, Memory]:
+    """Look at a pool whose queue was read."""
+    history = forget_when_old(extend(memory.history, reading, service_seconds=memory.service_seconds), now=now)
+    service = service_seconds(history) or memory.service_seconds
+    cold = memory.cold_start_seconds
+    assumed = DEFAULT_COLD_START_SECONDS if cold is None else cold
+    arrivals = arrival_rate(history)
+    due, source = tasks_due(memory.foresight, outlook, within_seconds=assumed + MARGIN_SECONDS, now=now)
+    work = Work(waiting=reading.ready, running=reading.unacked, due=due)
+    supply = supply_of(state, concurrency=policy.concurrency, cold_start_seconds=assumed, now=now)
+    arrived = None if reading.arrivals_total is None else float(reading.arrivals_total)
+    memory = replace(
+        memory,
+        history=history,
+        service_seconds=service,
+        failures=0,
+        foresight=look_ahead(memory.foresight, outlook, arrived=arrived, now=now),
+    )
+    estimates = Estimates(
+        arrivals_per_second=arrivals.sustained if arrivals else None,
+        arrivals_upper_per_second=arrivals.upper if arrivals else None,
+        service_seconds=service,
+        cold_start_seconds=cold,
+        oldest_wait_seconds=oldest_wait(history, waiting=reading.ready),
+        wait_seconds=_wait(work, service, supply),
+    )
+    sight = Sight(
+        policy=policy,
+        state=state,
+        work=work,
+        due_source=source,
+        rates=None if service is None else _rates(arrivals, service, assumed),
+        cold_start_seconds=assumed,
+        supply=supply,
+        estimates=estimates,
+        now=now,
+    )
+    return sight, memory
+
+
+def _rates(arrivals: Arrivals | None, service: float, cold: float) -> Rates:
+    return Rates(
+        arrivals_per_second=arrivals.sustained if arrivals else 0.0,
+        recent_arrivals_per_second=arrivals.recent if arrivals else 0.0,
+        service_seconds=service,
+        cold_start_seconds=cold,
+    )
+
+
+def _wait(work: Work, service: float | None, supply: Supply) -> float | None:
+    """How long the newest waiting task will wait: until the slots have had the time for all before it."""
+    if not work.waiting:
+        return 0.0
+    if service is None or not supply.pods:
+        return None
+    needed = (work.waiting * service + work.running * service / 2) / supply.concurrency
+    coming = sorted(supply.ready_in_seconds)
+    began = 0.0
+    # The time that all slots had together grows linearly between two starts.
+    for index, start in enumerate(coming):
+        pods = supply.ready + index
+        if pods and (needed + began) / pods <= start:
+            return (needed + began) / pods
+        began += start
+    return (needed + began) / supply.pods

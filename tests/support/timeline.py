@@ -211,7 +211,7 @@ class Timeline:
         """Return the share of tasks that arrived since and started within the objective; those that wait now count."""
         limit = self.policy.objective.wait_seconds
         waits = [wait for arrived, wait in self.model.waits if arrived >= since]
-        return sum(wait <= limit for wait in waits) / (len(waits) + self.model.waiting)
+        return sum(wait <= limit for wait in waits) / max(1, len(waits) + self.model.waiting)
 
     def _look(self) -> None:
         model = self.model

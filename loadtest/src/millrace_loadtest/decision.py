@@ -33,7 +33,7 @@ def backlog(passes: int, *, seed: int) -> list[Reading]:
             readings.append(Unknown(reason=Blindness.BROKER_UNREACHABLE, message="the broker does not answer"))
             continue
         ready = 0 if chance.random() < SILENT_SHARE else max(0, ready + chance.randint(-200, 210))
-        readings.append(QueueReading(ready=ready, unacked=chance.randint(0, 100), consumers=10))
+        readings.append(QueueReading(read_at=0.0, ready=ready, unacked=0, consumers=10))
     return readings
 
 

@@ -120,7 +120,7 @@ def tell(recordings: Sequence[Recording], *, report_path: Path, thresholds_path:
             of_load = [each for each in recordings if each.load == load.name]
             if of_load:
                 name = picture if load.name == "burst" else picture.with_stem(f"{load.name}-against-keda")
-                draw(of_load, titles, heading=load.title, path=name, cap=CAP)
+                draw(of_load, titles, heading=load.title, path=name, cap=CAP, objective_seconds=OBJECTIVE_SECONDS)
     return all(each["is_met"] for each in found["thresholds"])
 
 

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command."""
     command = argparse.ArgumentParser(
         prog="millrace-simulate",
-        description=f"{__doc__} Plays a load, drawn by chance or recorded, against each of them, second by second.",
+        description=f"{__doc__}\n\nPlays a load, drawn by chance or recorded, against each of them, second by second.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,7 +1,7 @@
 """The law: from what is seen of a pool to what it wants. Pure, and never dependent on its own last answer.
 
-The replicas that exist enter as supply, because pods on their way need not be asked for twice, and as the one thing that
-is known after a start of the operator.
+The replicas that exist enter as supply, because pods on their way need not be asked for twice, and as the one thing
+that is known after a start of the operator.
 """
 
 from dataclasses import dataclass, replace
@@ -177,7 +177,8 @@ def _held(
     wanted = fallback.replicas if fallback is not None and is_fallback else held
     reason = Reason.FALLBACK_REPLICAS if is_fallback else Reason.METRICS_UNAVAILABLE
     why = explain_unknown(unknown, failures=failures, is_fallback=is_fallback)
-    memory = replace(memory, stairs=(*(s for s in memory.stairs if s.at > now), Step(now, wanted)), failures=failures)
+    lasting = tuple(step for step in memory.stairs if step.at > now)
+    memory = replace(memory, stairs=remember(lasting, Step(now, wanted), delay_seconds=0.0), failures=failures)
     return Assessment(wanted=wanted, reason=reason, why=why, is_known=False), memory
 
 

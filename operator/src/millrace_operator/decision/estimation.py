@@ -59,13 +59,13 @@ def _narrowed(history: History, rate: float, upper: float, window: float, confid
     span = max(seconds, LEAST_SPAN_SECONDS)
     spread = confidence * math.sqrt(count + 0.5)
     high = (count + 0.5 + spread) / span
-    if rate == math.inf:
-        return count / span, high
-    if high < rate:
+    if high < rate < math.inf:
         return high, high
-    if (count - spread) / span <= rate:
+    if (count - spread) / span <= rate < math.inf:
         return rate, upper
-    lasting = count if window > _WITH_BURSTS_FROM_SECONDS else _without_bursts(history, newest.at - seconds)
+    lasting = count if seconds > _WITH_BURSTS_FROM_SECONDS else _without_bursts(history, newest.at - seconds)
+    if rate == math.inf:
+        return lasting / span, high
     low = (lasting - confidence * math.sqrt(lasting + 0.5)) / span
     return (low, high) if low > rate else (rate, upper)
 

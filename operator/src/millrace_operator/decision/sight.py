@@ -44,7 +44,8 @@ def look(
     assumed = DEFAULT_COLD_START_SECONDS if cold is None else cold
     arrivals = arrival_rate(history)
     due, source = tasks_due(memory.foresight, outlook, within_seconds=assumed + MARGIN_SECONDS, now=now)
-    work = Work(waiting=reading.ready, running=reading.unacked, due=due)
+    # Apps that ack early have nothing unacked, but each pod that says so runs a task at least.
+    work = Work(waiting=reading.ready, running=max(reading.unacked, state.busy or 0), due=due)
     supply = supply_of(state, concurrency=policy.concurrency, cold_start_seconds=assumed, now=now)
     arrived = None if reading.arrivals_total is None else float(reading.arrivals_total)
     memory = replace(

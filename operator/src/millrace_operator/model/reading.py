@@ -17,7 +17,7 @@ class QueueReading:
     consumers: int | None = None
     """None where the source cannot tell."""
     arrivals_total: int | None = None
-    """Tasks that arrived since the operator began to read this queue; never falls. None where the source cannot tell."""
+    """Tasks that arrived since the operator began to read the queue; never falls. None where the source cannot tell."""
     completions_total: int | None = None
     """Tasks that ended since then; never falls. None where the source cannot tell."""
     dead_letters: int | None = None

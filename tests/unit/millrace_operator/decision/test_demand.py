@@ -14,6 +14,7 @@ works = st.builds(Work, waiting=st.integers(0, 500), running=st.integers(0, 100)
 rates = st.builds(
     lambda rate, service, cold: Rates(
         arrivals_per_second=rate,
+        recent_arrivals_per_second=rate,
         service_seconds=service,
         cold_start_seconds=cold,
     ),
@@ -85,7 +86,7 @@ def test_a_busy_pool_carries_its_load(work: Work, known: Rates, supply: Supply) 
 def test_without_arrivals_no_more_slots_are_needed_than_there_are_tasks(
     waiting: int, known: Rates, concurrency: int
 ) -> None:
-    calm = replace(known, arrivals_per_second=0.0)
+    calm = replace(known, arrivals_per_second=0.0, recent_arrivals_per_second=0.0)
     empty = Supply(concurrency=concurrency, ready=0, ready_in_seconds=())
 
     assert replicas(Work(waiting=waiting, running=0), calm, empty) <= -(-waiting // concurrency)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_model import PoolModel
 
-from millrace_operator.decision.estimation import arrival_rate, service_seconds
+from millrace_operator.decision.estimation import Arrivals, arrival_rate, service_seconds
 from millrace_operator.decision.history import History, extend
 from millrace_operator.model.reading import QueueReading
 
@@ -20,8 +20,8 @@ TIMES: dict[str, Callable[[random.Random], float]] = {
 }
 
 
-def rates(history: History) -> tuple[float, float]:
-    found = arrival_rate(history, service_seconds=None)
+def rates(history: History) -> Arrivals:
+    found = arrival_rate(history)
     assert found is not None
     return found
 
@@ -46,8 +46,8 @@ def poisson(per_second: float, *, seconds: int, seed: int, step: int = 1, histor
 def test_nothing_is_claimed_before_it_is_measured() -> None:
     history = extend(History(), reading(0, ready=100))
 
-    assert arrival_rate(History(), service_seconds=None) is None
-    assert arrival_rate(history, service_seconds=None) is None
+    assert arrival_rate(History()) is None
+    assert arrival_rate(history) is None
     assert service_seconds(History()) is None
     assert service_seconds(history) is None
 
@@ -58,7 +58,7 @@ def test_a_steady_queue_shows_its_rate_and_its_time_of_a_task() -> None:
     for second in range(301):
         history = extend(history, reading(second, ready=3, unacked=10, arrived=13 + 2 * second, done=2 * second))
 
-    assert pytest.approx(2.0, rel=0.05) == rates(history)[0]
+    assert pytest.approx(2.0, rel=0.05) == rates(history).sustained
     assert pytest.approx(5.0, rel=0.05) == service_seconds(history)
 
 
@@ -67,7 +67,7 @@ def test_arrivals_that_nobody_works_on_count() -> None:
     for second in range(121):
         history = extend(history, reading(second, ready=4 * second, arrived=4 * second))
 
-    assert pytest.approx(4.0, rel=0.05) == rates(history)[0]
+    assert pytest.approx(4.0, rel=0.05) == rates(history).sustained
     assert service_seconds(history) is None
 
 
@@ -84,41 +84,49 @@ def test_tasks_that_end_between_two_readings_tell_no_time_of_zero() -> None:
 def test_the_true_rate_of_poisson_arrivals_seldom_exceeds_the_upper_bound(per_second: float) -> None:
     found = [rates(poisson(per_second, seconds=900, seed=seed, step=5)) for seed in range(30)]
 
-    assert sum(upper >= per_second for _, upper in found) >= 0.9 * len(found)
+    assert sum(each.upper >= per_second for each in found) >= 0.9 * len(found)
 
 
 @pytest.mark.parametrize("per_second", [0.2, 2.0, 20.0])
 def test_the_rate_of_poisson_arrivals_is_close_to_the_true_one(per_second: float) -> None:
     """Within what chance allows the shortest window that may overrule the others, and right on average."""
-    found = [rates(poisson(per_second, seconds=900, seed=seed, step=5))[0] for seed in range(30)]
+    found = [rates(poisson(per_second, seconds=900, seed=seed, step=5)).sustained for seed in range(30)]
 
     assert per_second == pytest.approx(sum(found) / len(found), rel=0.1)
     assert all(per_second / 2 <= rate <= per_second * 2 for rate in found)
 
 
+def test_tasks_that_come_all_at_once_are_no_rate() -> None:
+    history = poisson(0.0, seconds=600, seed=1)
+    for second in range(601, 660):
+        history = extend(history, reading(second, ready=100, arrived=100))
+
+    assert max(rates(history).sustained, rates(history).recent) <= 0.3
+
+
 def test_few_arrivals_leave_the_bound_wide_and_many_make_it_narrow() -> None:
     few, many = rates(poisson(0.01, seconds=900, seed=1)), rates(poisson(20, seconds=900, seed=1))
 
-    assert few[1] / few[0] > 1.3 > many[1] / many[0]
+    assert few.upper / few.sustained > 1.3 > many.upper / many.sustained
 
 
 def test_a_load_that_rose_is_seen_within_a_minute() -> None:
     calm = poisson(0.2, seconds=900, seed=1)
 
-    assert rates(poisson(3.0, seconds=60, seed=2, history=calm))[0] >= 1.5
+    assert rates(poisson(3.0, seconds=60, seed=2, history=calm)).recent >= 1.5
 
 
 def test_a_load_that_ended_is_seen_within_a_minute() -> None:
     busy = poisson(3.0, seconds=900, seed=1)
 
-    assert rates(poisson(0.0, seconds=60, seed=2, history=busy))[0] <= 0.1
+    assert rates(poisson(0.0, seconds=60, seed=2, history=busy)).recent <= 0.1
 
 
 def test_a_silent_queue_has_a_rate_of_zero_and_a_bound_above_it() -> None:
-    rate, upper = rates(poisson(0.0, seconds=900, seed=1))
+    silent = rates(poisson(0.0, seconds=900, seed=1))
 
-    assert 0.0 == rate
-    assert 0.0 < upper <= 0.01
+    assert (0.0, 0.0) == (silent.sustained, silent.recent)
+    assert 0.0 < silent.upper <= 0.01
 
 
 def observed(kind: str, *, seed: int, per_second: float, pods: int, burst: int = 0, tasks: int = 50) -> float | None:
@@ -188,9 +196,10 @@ def test_no_sequence_of_readings_breaks_an_estimate_or_makes_it_negative(reading
     history = History()
     for each in readings:
         history = extend(history, each)
-        found, service = arrival_rate(history, service_seconds=None), service_seconds(history)
+        found, service = arrival_rate(history), service_seconds(history)
 
-        assert found is None or 0 <= found[0] <= found[1] < float("inf")
+        assert found is None or 0 <= found.sustained <= found.upper < float("inf")
+        assert found is None or 0 <= found.recent < float("inf")
         assert service is None or 0 < service < float("inf")
 
 

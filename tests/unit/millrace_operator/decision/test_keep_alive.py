@@ -21,7 +21,7 @@ def needed(*moments: tuple[float, int], price: Prices = DEAR) -> Ladder:
 
 
 def staying(ladder: Ladder, *, now: float, price: Prices = DEAR) -> int:
-    return kept(ladder, prices=price, least_seconds=0.0, now=now)
+    return kept(ladder, prices=price, now=now)
 
 
 def test_a_pod_stays_through_a_gap_like_those_before() -> None:

@@ -58,6 +58,19 @@ def test_pods_that_wait_for_the_delay_and_then_go() -> None:
     line.at(67).says("0 replicas: no task waits or runs; no more have been needed for 60 s. Was 3.")
 
 
+def test_the_last_pod_that_stays() -> None:
+    line = pool(objective=30, task=5, cold_start=60).at(0).backlog(1).at(100)
+    stay = seconds(line.look().estimates.keep_alive_seconds or 0.0)
+
+    line.says(f"1 replica: no task waits or runs; the last pod stays for {stay} in case the next task comes by then.")
+
+
+def test_a_steady_load() -> None:
+    line = pool(replicas=6, task=5).remembers(task=5, cold_start=2).at(0).arrivals(per_second=1, until=600).at(600)
+
+    assert ": no task of 5 s waits, 5 run and 1/s arrive" in line.look().message
+
+
 def test_a_schedule() -> None:
     schedule = Schedule(cron="0 8 * * *", min_replicas=3)
 

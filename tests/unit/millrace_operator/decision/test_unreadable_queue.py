@@ -31,10 +31,11 @@ def test_after_ten_minutes_the_pool_is_right_again_within_two_looks(replicas: in
     line.at(TEN_MINUTES + 1).expects(20, Reason.AT_MAXIMUM)
 
 
-def test_after_an_outage_nothing_is_lowered_before_it_has_been_watched() -> None:
+def test_after_an_outage_the_delay_begins_anew() -> None:
     line = pool(task=5, replicas=8, idle_seconds=10).at(0).blind().at(TEN_MINUTES).sees()
 
-    line.at(TEN_MINUTES + 10).expects(8, Reason.WAITING_FOR_IDLE).at(TEN_MINUTES + 60).expects(0, Reason.AT_MINIMUM)
+    line.at(TEN_MINUTES + 8).expects(8, Reason.WAITING_FOR_IDLE)
+    line.at(TEN_MINUTES + 60).expects(0, Reason.AT_MINIMUM)
 
 
 def test_what_was_learned_outlasts_an_outage() -> None:

@@ -25,7 +25,7 @@ from millrace_loadtest.live.rig import rig, worker_deployment
 from millrace_loadtest.live.scalers import operator, sees_the_queue, worker_pool
 from millrace_loadtest.live.watching import DeploymentWatch, Played, now, play, watched
 
-NAMESPACE: Final = "millrace-bench"
+NAMESPACE: Final = "millrace-live"
 POOLS: Final = ("a", "b", "c")
 CAP: Final = 6
 GRACE_SECONDS: Final = 5

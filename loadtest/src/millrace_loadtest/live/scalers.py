@@ -159,7 +159,7 @@ class Keda:
             cluster.kubectl("delete", "scaledobjects.keda.sh", "workers", "--wait", "--timeout=60s")
 
 
-MILLRACE: Final = Millrace(wait_seconds=10)
+MILLRACE: Final = Millrace(wait_seconds=30)
 SCALERS: Final[tuple[Scaler, ...]] = (
     MILLRACE,
     Keda(name="keda-tuned", title="KEDA 2.21, poll 5 s, 1 message a pod"),

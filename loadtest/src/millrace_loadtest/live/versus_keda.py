@@ -27,7 +27,7 @@ from millrace_loadtest.live.watching import Played, now, play, watched
 NAMESPACE: Final = "millrace-bench"
 DEPLOYMENT: Final = "worker"
 CAP: Final = 20
-OBJECTIVE_SECONDS: Final = 10.0
+OBJECTIVE_SECONDS: Final = 30.0
 SETTLE_SECONDS: Final = 20.0
 """Both scalers have then looked at the empty queue several times."""
 AFTERWARDS_SECONDS: Final = 900.0

@@ -148,16 +148,17 @@ def _level(sight: Sight, memory: Memory, needs: Demand, price: Prices) -> int:
     Those that would have kept every task of the last minutes within the objective, had they stood ready. Before it is
     known how long a task takes those that are asked for, where starting them makes tasks late.
     """
-    least = min(1, sight.work.waiting + sight.work.running)
+    if not sight.work.waiting and not sight.work.running:
+        return 0
     if sight.rates is None:
-        return max(least, needs.replicas if price.is_late else 0)
+        return max(1, needs.replicas if price.is_late else 0)
     standing = law.standing_replicas(
         memory.history,
         service_seconds=sight.rates.service_seconds,
         wait_seconds=(law.STANDING_MARGIN if price.is_late else 1.0) * sight.policy.objective.wait_seconds,
         concurrency=sight.policy.concurrency,
     )
-    return min(max(least, standing), sight.policy.max_replicas)
+    return min(max(1, standing), sight.policy.max_replicas)
 
 
 def _kept_alive(sight: Sight, memory: Memory, price: Prices) -> int:

@@ -174,7 +174,7 @@ def standing_replicas(history: History, *, service_seconds: float, wait_seconds:
     """Count the pods that would have started every task of late in time, had they stood ready all along.
 
     The envelope of the arrivals: what came within any time w must be worked off within w and the objective (network
-    calculus, as InferLine uses it, Crankshaw et al., SoCC 2020).
+    calculus, as InferLine uses it, Crankshaw et al., SoCC 2020). What came before the pool was last empty is done.
     """
     if not history.marks:
         return 0
@@ -184,6 +184,8 @@ def standing_replicas(history: History, *, service_seconds: float, wait_seconds:
         before = mark_before(history, newest.at - window)
         arrived, span = newest.arrived - before.arrived, max(window, newest.at - before.at)
         slots = max(slots, arrived * service_seconds / (span + wait_seconds))
+        if before.completed >= before.arrived:
+            break
     return _pods(slots, concurrency)
 
 

@@ -15,13 +15,13 @@ from millrace_operator.api.worker_pool import Objective
 
 REMEMBERED_GAPS: Final = 12
 LEAST_GAPS: Final = 3
-WEIGHT_OF_A_MISS: Final = 9.0
+WEIGHT_OF_A_MISS: Final = 10.0
 """At most this many cold starts are paid to be spared one that makes tasks late."""
 UNKNOWN_SHARE: Final = 0.25
 """Share of the price for which a pod stays whose gaps are not known yet, unless missing it makes tasks late."""
 LATE_SHARE: Final = 0.25
 """A start that exceeds the objective by this share of it makes tasks late, whatever else is done."""
-INDIFFERENCE: Final = 1.2
+INDIFFERENCE: Final = 1.5
 """Of times to stay that cost about the same the longest is taken: a late task is a broken promise."""
 DECISION_SECONDS: Final = 1.0
 """From the arrival of a task to the decision to start a pod for it."""

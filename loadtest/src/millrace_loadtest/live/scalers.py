@@ -53,6 +53,7 @@ class Millrace:
                 timeout_seconds=READY_SECONDS,
             )
             yield
+        cluster.kubectl("delete", "workerpools.millrace.dev", "workers")
 
 
 def worker_pool(name: str, *, deployment: str, queue: str, cap: int, **spec: Any) -> Resource:
@@ -95,8 +96,6 @@ def operator(cluster: Cluster, *, broker_host: str = "rabbitmq", **values: Any) 
     try:
         yield
     finally:
-        # The pools first: nobody is to scale while the next scaler begins.
-        cluster.kubectl("delete", "workerpools.millrace.dev", "--all", "--wait", "--timeout=60s")
         run("helm", "uninstall", RELEASE, *where, "--wait", "--timeout=60s")
 
 

@@ -31,9 +31,6 @@ SERVICE_SECONDS: Final = Metric(
 ARRIVAL_RATE_UPPER: Final = Metric(
     "millrace_pool_arrivals_upper_per_second", "What the rate may be as well, given how few tasks were seen.", POOL
 )
-SERVICE_VARIATION: Final = Metric(
-    "millrace_pool_service_variation", "Coefficient of variation of the time of a task; absent until known.", POOL
-)
 COLD_START_SECONDS: Final = Metric(
     "millrace_pool_cold_start_seconds", "From the decision to a pod's first heartbeat, 90th percentile.", POOL
 )

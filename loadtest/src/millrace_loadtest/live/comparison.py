@@ -87,5 +87,5 @@ def verdicts(checks: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(value: float | None, unit: str) -> str:
     if value is None:
-        return "never"
+        return "never" if unit == "s" else "-"
     return f"{100 * value:.1f} %" if unit == "%" else f"{value:g}{' ' + unit if unit else ''}"

@@ -114,8 +114,13 @@ def figures(recording: Recording, *, cap: int, objective_seconds: float) -> dict
     }
 
 
-def busy_pods_told_to_stop(tasks: Iterable[Task], pods: Iterable[PodLife]) -> int:
-    """Count the pods that were deleted in the middle of a task, whether or not it could end within the grace period."""
+def busy_pods_told_to_stop(tasks: Sequence[Task], pods: Iterable[PodLife]) -> int | None:
+    """Count the pods that were deleted in the middle of a task, whether or not it could end within the grace period.
+
+    None where the run did not record where its tasks ran.
+    """
+    if any(len(task.pods) != len(task.starts) for task in tasks):
+        return None
     stops = {pod.name: pod.told_to_stop for pod in pods if pod.told_to_stop is not None}
     busy = set()
     for task in tasks:

@@ -166,8 +166,7 @@ class _Starts:
         return self.supply.concurrency * self._of_slot(self.deadline - ready_in)
 
     def _of_slot(self, seconds: float) -> float:
-        # One at once; then one after each task, half a task less on average where all take equally long.
-        return max(1.0, seconds / self.service_seconds + 0.5)
+        return _starts_of_slot(seconds, self.service_seconds)
 
 
 def standing_replicas(history: History, *, service_seconds: float, wait_seconds: float, concurrency: int) -> int:
@@ -191,7 +190,12 @@ def standing_replicas(history: History, *, service_seconds: float, wait_seconds:
 
 def _slots_to_start(tasks: float, *, seconds: float, service_seconds: float) -> float:
     """Count the slots that start `tasks` within `seconds`: each starts one at once and one after each task."""
-    return tasks / max(1.0, seconds / service_seconds + 0.5)
+    return tasks / _starts_of_slot(seconds, service_seconds)
+
+
+def _starts_of_slot(seconds: float, service_seconds: float) -> float:
+    """Count the tasks that a free slot starts within a time: one at once, then, on average, half a task late."""
+    return seconds / service_seconds + 0.5 if seconds >= service_seconds else 1.0
 
 
 def _pods(slots: float, concurrency: int) -> int:

@@ -13,8 +13,6 @@ class Estimates:
     """What the rate may be as well, given how few arrivals were seen."""
     service_seconds: float | None = None
     """Mean time of a task in a slot, by Little's law."""
-    service_variation: float | None = None
-    """Coefficient of variation of that time (standard deviation / mean)."""
     cold_start_seconds: float | None = None
     """From the decision to a pod's first heartbeat, 90th percentile of the last starts."""
     keep_alive_seconds: float | None = None

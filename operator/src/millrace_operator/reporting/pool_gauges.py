@@ -31,7 +31,6 @@ GAUGES: Final[tuple[tuple[Metric, Look], ...]] = (
     (names.ARRIVAL_RATE, lambda report: report.estimates.arrivals_per_second),
     (names.ARRIVAL_RATE_UPPER, lambda report: report.estimates.arrivals_upper_per_second),
     (names.SERVICE_SECONDS, lambda report: report.estimates.service_seconds),
-    (names.SERVICE_VARIATION, lambda report: report.estimates.service_variation),
     (names.COLD_START_SECONDS, lambda report: report.estimates.cold_start_seconds),
     (names.KEEP_ALIVE_SECONDS, lambda report: report.estimates.keep_alive_seconds),
     (names.WAIT_SECONDS, lambda report: report.estimates.wait_seconds),

@@ -75,9 +75,7 @@ def _why(sight: Sight, found: Found, reason: Reason) -> str:  # noqa: C901, PLR0
             stay = seconds(found.keep_alive_seconds)
             return f"{work}; the last pod stays for {stay} in case the next task comes by then"
         case Reason.KEEP_ALIVE:
-            return (
-                f"{work}; {found.held:,} would do, the others stay a while, as a new start would cost more"
-            )
+            return f"{work}; {found.held:,} would do, the others stay a while, as a new start would cost more"
         case Reason.WAITING_FOR_IDLE:
             return f"{work}; {found.needed:,} would do, and replicas go once fewer have been enough for {delay}"
         case Reason.IDLE_SCALE_DOWN:

@@ -1,4 +1,4 @@
-"""Erlang C against its own definition, and against the table of shared/reference/autoscaling.md section 5."""
+"""Erlang C against its own definition, and against a table of slots computed apart from the code."""
 
 import math
 

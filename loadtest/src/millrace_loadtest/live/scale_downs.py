@@ -5,12 +5,13 @@ the broker repeated. Then the operator's way to the broker is cut while the pool
 """
 
 import argparse
+import itertools
 import json
 import random
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,10 +30,15 @@ NAMESPACE: Final = "millrace-live"
 POOLS: Final = ("a", "b", "c")
 CAP: Final = 6
 GRACE_SECONDS: Final = 5
+OBJECTIVE_SECONDS: Final = 5
+"""Less than a task takes, so that a pool goes to its limit whenever a wave comes."""
 STEPS: Final = 100
-ROUND_SECONDS: Final = 120.0
+ROUND_SECONDS: Final = 180.0
 ROUNDS: Final = 8
 """At most: a bench that finds no hundred steps in so many rounds says how many it found."""
+LIMITS: Final = (CAP, 2, 4, 1)
+SWING_SECONDS: Final = 20.0
+"""A limit that falls asks for fewer pods while all of them work; the law alone would keep most between the waves."""
 BLIND_POOL: Final = "d"
 BLIND_CAP: Final = 12
 
@@ -45,7 +51,7 @@ def waves(pools: Sequence[str], *, seed: int) -> list[list[Any]]:
         at = chance.uniform(0, 8)
         while at < ROUND_SECONDS:
             tasks += [[round(at, 2), round(chance.uniform(8, 15), 2), pool] for _ in range(chance.randint(2, CAP))]
-            at += chance.uniform(14, 26)
+            at += chance.uniform(10, 18)
     return tasks
 
 
@@ -74,12 +80,41 @@ def make_pools(cluster: Cluster, pools: Sequence[str], *, cap: int, idle_seconds
     )
     cluster.apply(
         [
-            worker_pool(pool, deployment=f"worker-{pool}", queue=pool, cap=cap, idleSeconds=idle_seconds)
+            worker_pool(
+                pool,
+                deployment=f"worker-{pool}",
+                queue=pool,
+                cap=cap,
+                idleSeconds=idle_seconds,
+                objective={"waitSeconds": OBJECTIVE_SECONDS},
+            )
             for pool in pools
         ]
     )
     for pool in pools:
         wait_until(partial(sees_the_queue, cluster, pool), what=f"pool {pool} to be read", timeout_seconds=60)
+
+
+@contextmanager
+def swinging_limits(cluster: Cluster) -> Iterator[None]:
+    """Change the pools' maxReplicas again and again while the context is open."""
+    over = threading.Event()
+
+    def swing() -> None:
+        for limit in itertools.cycle(LIMITS):
+            patch = json.dumps({"spec": {"maxReplicas": limit}})
+            for pool in POOLS:
+                cluster.kubectl("patch", "workerpools.millrace.dev", pool, "--type=merge", f"--patch={patch}")
+            if over.wait(SWING_SECONDS if limit != CAP else 1.5 * SWING_SECONDS) and limit == CAP:
+                return
+
+    swinging = threading.Thread(target=swing)
+    swinging.start()
+    try:
+        yield
+    finally:
+        over.set()
+        swinging.join()
 
 
 def shrink(cluster: Cluster) -> dict[str, Any]:
@@ -90,12 +125,12 @@ def shrink(cluster: Cluster) -> dict[str, Any]:
     with ExitStack() as stack:
         watches = [stack.enter_context(watched(cluster, f"worker-{pool}")) for pool in POOLS]
         while lowered(watches) < STEPS and rounds < ROUNDS:
-            played = play(cluster, plan(waves(POOLS, seed=rounds), POOLS, limit_seconds=ROUND_SECONDS + 90))
+            with swinging_limits(cluster):
+                played = play(cluster, plan(waves(POOLS, seed=rounds), POOLS, limit_seconds=ROUND_SECONDS + 120))
             rounds += 1
             tasks += played.tasks(0.0)
             redelivered += sum(played.redelivered.values())
             say(f"    round {rounds}: {lowered(watches)} steps down, {len(tasks)} tasks, {redelivered} redelivered")
-        wait_until(lambda: all(each.is_empty for each in watches), what="empty pools", timeout_seconds=120)
         pods = [pod for each in watches for pod in each.lives(0.0, since=began)]
         return {
             "steps_down": lowered(watches),

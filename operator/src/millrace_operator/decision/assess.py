@@ -14,7 +14,7 @@ from millrace_operator.decision.bounds import within_bounds
 from millrace_operator.decision.demand import Demand
 from millrace_operator.decision.explanation import Found, explain, explain_unknown
 from millrace_operator.decision.keep_alive import Ladder, Prices, climb, kept, prices, stay_seconds
-from millrace_operator.decision.memory import REMEMBERED_STARTS, Memory
+from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, REMEMBERED_STARTS, Memory
 from millrace_operator.decision.schedules import floor_at
 from millrace_operator.decision.sight import Sight, look
 from millrace_operator.decision.stabilisation import Step, remember, stabilised
@@ -26,9 +26,10 @@ from millrace_operator.model.outlook import Outlook
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.model.reading import Reading, Unknown
 
-DELAY_SHARE: Final = 0.15
+DELAY_SHARE: Final = 0.1
 """Share of the cold start for which demand must stay lower before pods go: shorter dips would cost a start each."""
 LEAST_DELAY_SECONDS: Final = 5.0
+BLIND_HOLD_SECONDS: Final = 1.5
 HOLD_AFTER_START_SECONDS: Final = 30.0
 """An operator that has just started lowers nothing before it has watched for this long."""
 
@@ -118,10 +119,15 @@ def _wanted(
 
 
 def _terms(sight: Sight) -> _Terms:
-    policy, cold = sight.policy, sight.cold_start_seconds
-    learned = max(LEAST_DELAY_SECONDS, DELAY_SHARE * cold)
-    delay = learned if policy.idle_seconds is None else policy.idle_seconds
-    return _Terms(delay, prices(cold_start_seconds=cold, objective=policy.objective))
+    cold = sight.cold_start_seconds
+    price = prices(cold_start_seconds=cold, objective=sight.policy.objective)
+    return _Terms(_delay(sight.policy, cold), price)
+
+
+def _delay(policy: PoolPolicy, cold_start_seconds: float) -> float:
+    if policy.idle_seconds is not None:
+        return policy.idle_seconds
+    return max(LEAST_DELAY_SECONDS, DELAY_SHARE * cold_start_seconds)
 
 
 def _needs(sight: Sight) -> Demand:
@@ -178,8 +184,13 @@ def _held(
     wanted = fallback.replicas if fallback is not None and is_fallback else held
     reason = Reason.FALLBACK_REPLICAS if is_fallback else Reason.METRICS_UNAVAILABLE
     why = explain_unknown(unknown, failures=failures, is_fallback=is_fallback)
+    # What is held blindly is no demand: it lasts for a second reading, so that one false zero lowers nothing. A time
+    # that the user gave begins anew.
+    cold = memory.cold_start_seconds or DEFAULT_COLD_START_SECONDS
+    is_learned = policy.idle_seconds is None
+    held_until = now - _delay(policy, cold) + BLIND_HOLD_SECONDS if is_learned else now
     lasting = tuple(step for step in memory.stairs if step.at > now)
-    memory = replace(memory, stairs=remember(lasting, Step(now, wanted), delay_seconds=0.0), failures=failures)
+    memory = replace(memory, stairs=remember(lasting, Step(held_until, wanted), delay_seconds=0.0), failures=failures)
     return Assessment(wanted=wanted, reason=reason, why=why, is_known=False), memory
 
 

@@ -11,7 +11,7 @@ from millrace_operator.decision.supply import Supply
 
 MARGIN: Final = 0.8
 """Share of the objective that plans may use up: the rest is for what estimates do not know."""
-ASSUMED_VARIATION: Final = 0.7
+ASSUMED_VARIATION: Final = 0.6
 """Coefficient of variation of the time of a task: inferences of one model differ less than exponential times do."""
 STANDING_MARGIN: Final = 0.1
 """Share of the objective that pods may use up which stand ready because starting them would be too late."""

@@ -55,8 +55,9 @@ def arrival_rate(history: History) -> Arrivals | None:
 def _narrowed(history: History, rate: float, upper: float, window: float, confidence: float) -> tuple[float, float]:
     newest = history.marks[-1]
     seconds = min(window, history.span_seconds)
-    count = newest.arrived - mark_before(history, newest.at - seconds).arrived
-    span = max(seconds, LEAST_SPAN_SECONDS)
+    before = mark_before(history, newest.at - seconds)
+    count = newest.arrived - before.arrived
+    span = max(newest.at - before.at, LEAST_SPAN_SECONDS)
     spread = confidence * math.sqrt(count + 0.5)
     high = (count + 0.5 + spread) / span
     if high < rate < math.inf:

@@ -1,5 +1,7 @@
 # The inner loop (no cluster, no containers) and the whole test run.
 PYTEST := .venv/bin/pytest
+# Two at a time, a file each: these tests wait for servers more than they compute.
+IN_PARALLEL := -n 2 --dist loadfile
 
 .PHONY: setup
 setup: ## Install uv and the Python workspace into .local and .venv
@@ -19,11 +21,11 @@ format: setup ## Format the code and fix what ruff can fix
 
 .PHONY: test-unit
 test-unit: setup ## Unit tests: no network, no containers, under 30 s
-	$(PYTEST) tests/unit
+	$(PYTEST) $(IN_PARALLEL) tests/unit
 
 .PHONY: test-integration
 test-integration: setup docker build-images ## Against real RabbitMQ, Redis and Triton in containers
-	$(PYTEST) tests/integration
+	$(PYTEST) $(IN_PARALLEL) tests/integration
 
 .PHONY: test-e2e
 test-e2e: setup cluster build-images load-images ## On the kind cluster: install, jobs, scaling, faults, uninstall

@@ -26,6 +26,6 @@ bench-live: setup cluster build-images load-images ## A hundred real scale-downs
 	  --report loadtest/scenarios/live-scale-downs/report.json
 
 .PHONY: bench-cost
-bench-cost: setup cluster build-images load-images ## What the operator costs with 1,000 pools on the cluster
-	.venv/bin/python -m millrace_loadtest.live.cost \
+bench-cost: setup cluster build-images load-images ## What the operator costs with 1,000 pools on the cluster (SIZES=1000 leaves the smaller ones out)
+	.venv/bin/python -m millrace_loadtest.live.cost $(if $(SIZES),--sizes $(SIZES)) \
 	  --thresholds loadtest/scenarios/live-cost/thresholds.yaml --report loadtest/scenarios/live-cost/report.json

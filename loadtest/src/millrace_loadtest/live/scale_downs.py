@@ -213,12 +213,12 @@ def main() -> int:
                 "shrink": shrink(cluster),
                 "blind": go_blind(cluster, blind_seconds=arguments.blind_seconds),
             }
+            judged = checks(found, yaml.safe_load(arguments.thresholds.read_text()))
+            arguments.report.write_text(json.dumps({**found, "thresholds": judged}, indent=2) + "\n")
+            print(json.dumps(found, indent=2))  # noqa: T201 - the report is for the terminal
+            print(verdicts(judged))  # noqa: T201 - the report is for the terminal
     except BenchError as error:
         sys.exit(f"The benchmark broke off: {error}")
-    judged = checks(found, yaml.safe_load(arguments.thresholds.read_text()))
-    arguments.report.write_text(json.dumps({**found, "thresholds": judged}, indent=2) + "\n")
-    print(json.dumps(found, indent=2))  # noqa: T201 - the report is for the terminal
-    print(verdicts(judged))  # noqa: T201 - the report is for the terminal
     return 0 if all(each["is_met"] for each in judged) else 1
 
 

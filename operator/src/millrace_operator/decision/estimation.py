@@ -13,7 +13,7 @@ LONG_CONFIDENCE: Final = 2.5
 """Standard deviations by which a shorter window must differ before it overrules a longer one."""
 SHORT_CONFIDENCE: Final = 2.0
 """The same for what only has to be quick: it is wrong more often, for a short time."""
-LEAST_SPAN_SECONDS: Final = 10.0
+LEAST_SPAN_SECONDS: Final = 4.0
 ENOUGH_COMPLETIONS: Final = 20
 LEAST_COMPLETIONS: Final = 5
 _WITH_BURSTS_FROM_SECONDS: Final = 200.0

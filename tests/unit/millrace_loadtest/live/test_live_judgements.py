@@ -1,6 +1,7 @@
 import pytest
 
 from millrace_contracts.metrics import LOOP_SECONDS
+from millrace_loadtest.live import cost
 from millrace_loadtest.live.cost import growth, quantile_of_buckets
 from millrace_loadtest.live.loads import burst, on_off
 from millrace_loadtest.live.scale_downs import POOLS, checks, waves
@@ -55,3 +56,11 @@ def test_growth_compares_what_one_pool_costs() -> None:
     runs = [{"pools": 250, "cores": 0.1}, {"pools": 1000, "cores": 0.3}]
 
     assert 0.75 == growth(runs, "cores")
+
+
+def test_one_size_says_nothing_of_growth() -> None:
+    run = {"pools": 1000, "tick_p99_seconds": 2.0, "cores": 0.4, "peak_mib": 280.0, "failed_passes": 0}
+
+    answers = cost.checks([run], {"tick_p99_seconds": 1.0, "cores": 0.5, "growth_of_cores": 1.25})
+
+    assert {"tick_p99_seconds": False, "cores": True} == {each["name"]: each["is_met"] for each in answers}

@@ -42,11 +42,13 @@ def test_kubectl_get_shows_why_the_pool_has_so_many_pods(platform: Platform, sam
 
     def row_at_rest() -> list[str] | None:
         header, row = platform.kubectl.run("get", "wpool", "digits").splitlines()
-        assert ["NAME", "READY", "DESIRED", "WAITING", "RUNNING", "REASON", "AGE"] == header.split()
+        columns = ["NAME", "READY", "DESIRED", "WAITING", "RUNNING", "WAIT", "OBJECTIVE", "REASON", "AGE"]
+        assert columns == header.split()
         return row.split() if row.split()[1:5] == ["0/0", "0", "0", "0"] else None
 
     row = wait_until(row_at_rest, what="`kubectl get wpool` to show an idle pool", timeout_seconds=30)
-    assert row[5] in {"AtMinimum", "IdleScaleDown"}
+    assert ["0s", "30s", "p95"] == row[5:8]
+    assert row[8] in {"AtMinimum", "IdleScaleDown"}
 
 
 def test_describe_answers_why_this_many_pods_without_logs(platform: Platform, sample_run: SampleRun) -> None:

@@ -61,16 +61,30 @@ def test_describe_answers_why_this_many_pods_without_logs(platform: Platform, sa
     assert "Events:" in described
 
 
+def _set_minimum(platform: Platform, replicas: int) -> None:
+    patch = f'{{"spec": {{"minReplicas": {replicas}}}}}'
+    platform.kubectl.run("patch", "workerpools.millrace.dev", "digits", "--type=merge", f"--patch={patch}")
+
+
+@pytest.fixture
+def all_pods_ready(platform: Platform) -> Iterator[None]:
+    """Have all pods of the pool up, whatever is known of the time of its tasks."""
+    _set_minimum(platform, MAX_REPLICAS)
+    platform.wait_for_pool_at(MAX_REPLICAS)
+    yield
+    _set_minimum(platform, 0)
+
+
+@pytest.mark.usefixtures("all_pods_ready")
 def test_scaling_down_takes_no_task_from_a_busy_worker(platform: Platform) -> None:
-    platform.wait_for_pool_at(0)
     before = platform.redelivered("digits")
     seconds = [20.0] + [0.1] * 11
     source = inline(*({"key": f"task-{number}", "seconds": [each]} for number, each in enumerate(seconds)))
     batching = {"recordsPerTask": 1}
     name = submit(platform, job("one-long-task", source, model="slow", to_claim=True, batching=batching))
-    platform.wait_for_pool_at(MAX_REPLICAS)
 
     # One pod is busy for 20 s; the others are idle after a moment, and idleSeconds is 5.
+    _set_minimum(platform, 0)
     platform.wait_for_pool_at(1)
     assert not ended(platform.kubectl.require(KIND, name))
     found = wait_for_end(platform, name)

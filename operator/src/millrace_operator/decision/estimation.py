@@ -16,6 +16,7 @@ SHORT_CONFIDENCE: Final = 2.0
 LEAST_SPAN_SECONDS: Final = 4.0
 ENOUGH_COMPLETIONS: Final = 20
 LEAST_COMPLETIONS: Final = 5
+LEAST_SHARE_OF_ENDED: Final = 0.1
 _WITH_BURSTS_FROM_SECONDS: Final = 200.0
 """In longer windows a burst weighs little."""
 
@@ -111,6 +112,9 @@ def service_seconds(history: History) -> float | None:
 
 
 def _mean(oldest: Mark, newest: Mark) -> float | None:
-    seconds = newest.slot_seconds - oldest.slot_seconds + oldest.ages - newest.ages
-    mean = seconds / (newest.completed - oldest.completed)
-    return mean if mean > 0 else None
+    seen = newest.slot_seconds - oldest.slot_seconds
+    seconds = seen + oldest.ages - newest.ages
+    # Where next to all that was seen belongs to tasks that still run, what ended did so between two readings.
+    if seconds <= LEAST_SHARE_OF_ENDED * seen:
+        return None
+    return seconds / (newest.completed - oldest.completed)

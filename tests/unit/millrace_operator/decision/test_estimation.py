@@ -205,3 +205,18 @@ def test_no_sequence_of_readings_breaks_an_estimate_or_makes_it_negative(reading
 
 def _moment(each: QueueReading) -> float:
     return each.read_at
+
+
+def test_tasks_that_come_and_go_between_two_readings_say_nothing_of_their_time() -> None:
+    history = History()
+    for second, (arrived, ready, running) in enumerate([(54, 54, 0), (54, 25, 3)]):
+        reading = QueueReading(
+            read_at=1_795_279_685.37 + 1.04 * second,
+            ready=ready,
+            unacked=running,
+            arrivals_total=arrived,
+            completions_total=arrived - ready - running,
+        )
+        history = extend(history, reading)
+
+    assert service_seconds(history) is None

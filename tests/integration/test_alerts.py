@@ -43,7 +43,7 @@ def test_each_alert_has_a_test(configuration: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_alert_fires_when_it_should_and_only_then(tool: Container, case: Path) -> None:
-    assert "SUCCESS" in tool.run("promtool", "test", "rules", f"/work/{case.name}")
+    assert "SUCCESS" in tool.run("promtool", "test", "rules", f"/rules/{case.name}")
 
 
 def test_prometheus_accepts_the_configuration_of_the_chart(tool: Container) -> None:

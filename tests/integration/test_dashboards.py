@@ -16,4 +16,4 @@ def test_prometheus_understands_each_query_of_each_panel(tmp_path: Path) -> None
     text = yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]})
 
     with promtool(tmp_path, {"panels.yml": text}) as tool:
-        assert f"SUCCESS: {len(rules)} rules found" in tool.run("promtool", "check", "rules", "/work/panels.yml")
+        assert f"SUCCESS: {len(rules)} rules found" in tool.run("promtool", "check", "rules", "/rules/panels.yml")

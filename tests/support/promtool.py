@@ -9,12 +9,12 @@ from containers import Container
 
 @contextmanager
 def promtool(folder: Path, files: Mapping[str, str]) -> Iterator[Container]:
-    """Answer a container that has the folder at /work, and with these files also at /etc/millrace, as in the pod."""
+    """Answer a container that has the folder at /rules, and with these files also at /etc/millrace, as in the pod."""
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     # Prometheus' user reads what pytest made for ours alone.
     folder.chmod(0o755)
-    mounts = [f"--volume={folder}:{place}:ro" for place in ("/work", "/etc/millrace")]
+    mounts = [f"--volume={folder}:{place}:ro" for place in ("/rules", "/etc/millrace")]
     container = Container(
         image="millrace/prometheus:dev", ports={}, options=[*mounts, "--entrypoint=sleep"], command=["infinity"]
     )

@@ -239,11 +239,11 @@ class Impostor(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def impostor() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Impostor)
-    server.released = threading.Event()  # type: ignore[attr-defined]
+    server.released = threading.Event()  # type: ignore[attr-defined]  # the server carries what its handlers share
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://user:s3cret@127.0.0.1:{server.server_port}"
-    server.released.set()  # type: ignore[attr-defined]
+    server.released.set()  # type: ignore[attr-defined]  # the server carries what its handlers share
     server.shutdown()
     thread.join()
     server.server_close()

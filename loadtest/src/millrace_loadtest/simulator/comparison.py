@@ -81,7 +81,7 @@ def best_keda(averages: Mapping[str, Averages], *, percentile: int) -> str | Non
     meeting = [name for name in kedas if value(averages[name], "share_within") >= percentile / 100]
     if meeting:
         return min(meeting, key=lambda name: value(averages[name], "pod_seconds"))
-    nearest = lambda name: (value(averages[name], "share_within"), -value(averages[name], "p95"))  # noqa: E731
+    nearest = lambda name: (value(averages[name], "share_within"), -value(averages[name], "p95"))  # noqa: E731 - used once, right below
     return max(kedas, key=nearest, default=None)
 
 

@@ -203,7 +203,7 @@ def test_a_zero_of_consumers_is_no_proof_while_workers_are_heard() -> None:
     pool = world(pods=2)
     pool.steps(1, seconds=3)
     leaderless = QueueReading(read_at=pool.now, ready=0, unacked=0, consumers=0)
-    pool.reading = lambda: leaderless  # type: ignore[method-assign]
+    pool.reading = lambda: leaderless  # type: ignore[method-assign]  # a fault
 
     pool.steps(1, seconds=10)
 
@@ -220,7 +220,7 @@ def test_consumers_that_do_not_belong_to_the_pool_are_no_obstacle() -> None:
         assert reading.consumers is not None
         return replace(reading, consumers=reading.consumers + 2)
 
-    pool.reading = with_two_foreign_consumers  # type: ignore[method-assign]
+    pool.reading = with_two_foreign_consumers  # type: ignore[method-assign]  # a fault
 
     pool.steps(1, seconds=10)
 
@@ -376,7 +376,7 @@ def test_kubernetes_taking_another_pod_is_seen_and_told() -> None:
     pool.steps(2, seconds=3)
     pool.pods["pod-1"].deletion_cost = -9999  # somebody wrote it after our look
 
-    pool.order_of_removal = lambda pod: (True, True, 0 if pod.name == "pod-1" else 1, 0.0)  # type: ignore[method-assign]
+    pool.order_of_removal = lambda pod: (True, True, 0 if pod.name == "pod-1" else 1, 0.0)  # type: ignore[method-assign]  # a fault
     pool.steps(2, seconds=4)
 
     assert ["pod-1"] == pool.removed

@@ -27,13 +27,25 @@ def backlog(passes: int, *, seed: int) -> list[Reading]:
     """Make the readings of a pool, one a second; the same for the same seed."""
     chance = random.Random(seed)  # noqa: S311 - a load, not a secret
     readings: list[Reading] = []
-    ready = 0
-    for _ in range(passes):
+    ready = arrived = 0
+    for second in range(passes):
         if chance.random() < UNREADABLE_SHARE:
             readings.append(Unknown(reason=Blindness.BROKER_UNREACHABLE, message="the broker does not answer"))
             continue
-        ready = 0 if chance.random() < SILENT_SHARE else max(0, ready + chance.randint(-200, 210))
-        readings.append(QueueReading(read_at=0.0, ready=ready, unacked=0, consumers=10))
+        came = chance.randint(0, 210)
+        ready = 0 if chance.random() < SILENT_SHARE else max(0, ready + came - chance.randint(0, 200))
+        arrived += came
+        unacked = min(chance.randint(0, 100), arrived - ready)
+        readings.append(
+            QueueReading(
+                read_at=float(second),
+                ready=ready,
+                unacked=unacked,
+                consumers=10,
+                arrivals_total=arrived,
+                completions_total=arrived - ready - unacked,
+            )
+        )
     return readings
 
 

@@ -26,4 +26,4 @@ mkdir -p .local/bin
 ln -sf ../uv/bin/uv .local/bin/uv
 
 # uv itself decides in milliseconds whether anything is to be done.
-.local/bin/uv sync --all-packages --frozen --quiet
+.local/bin/uv sync --all-packages --all-extras --frozen --quiet

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 PLAN: Final = "millrace.plan"
 PREDICT_SHARD: Final = "millrace.predict_shard"
 FINALIZE: Final = "millrace.finalize"
+RUN_PIPELINE: Final = "millrace.run_pipeline"
+SUBMIT_JOB: Final = "millrace.submit_job"
 
 
 class Payload(BaseModel):
@@ -80,8 +82,17 @@ class ClaimOutput(Payload):
     path: str
 
 
+class KafkaOutput(Payload):
+    """Results as keyed Kafka messages, each confirmed before its shard counts: the record's key, its RecordResult."""
+
+    kind: Literal["kafka"] = "kafka"
+    topic: str = Field(min_length=1, max_length=249)
+    errors_topic: str = Field(default="", max_length=249)
+    """Where RecordFailures go; empty sends them to `topic` as well, with the header millrace-outcome: failed."""
+
+
 Input = Annotated[InlineInput | ClaimInput, Field(discriminator="kind")]
-Output = Annotated[RedisOutput | ClaimOutput, Field(discriminator="kind")]
+Output = Annotated[RedisOutput | ClaimOutput | KafkaOutput, Field(discriminator="kind")]
 
 
 class JobSpec(Payload):

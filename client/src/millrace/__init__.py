@@ -1,0 +1,1 @@
+"""The Python client of Millrace and its command line."""

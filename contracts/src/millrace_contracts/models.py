@@ -1,0 +1,64 @@
+"""The registry of models in Redis: which version serves, and what became of each version that a pipeline made.
+
+A publication writes it last: after the new version answers on every Triton. Whoever caches by version reads `serving`
+anew for each look-up.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+HISTORY_LENGTH: Final = 50
+"""Versions of a model that are remembered; the oldest that does not serve is forgotten first."""
+
+
+class VersionState(StrEnum):
+    """What became of a version."""
+
+    PUBLISHING = "Publishing"
+    SERVING = "Serving"
+    SUPERSEDED = "Superseded"
+    """Served, until a later version did."""
+    REFUSED = "Refused"
+    """Evaluated worse than the version that serves; never loaded."""
+    ROLLED_BACK = "RolledBack"
+    """A Triton could not load it; the version before it serves."""
+    FAILED = "Failed"
+    """A step of its pipeline failed before there was anything to publish."""
+
+
+class ModelVersion(BaseModel):
+    """One version of one model: field `version` of the hash under `versions_key`, and the object ModelVersion."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    version: str
+    """The version folder of the model repository; "run-<id>" for a run that never got one."""
+    state: VersionState
+    pipeline: str = ""
+    run_id: str = ""
+    metrics: dict[str, float] = {}
+    """What `evaluate` measured for this version."""
+    baseline: dict[str, float] = {}
+    """The same for the version that served at that time; empty where none did."""
+    message: str = ""
+    """A sentence for people: why it is in this state."""
+    created_at: float
+    """Seconds since the epoch."""
+    changed_at: float
+
+
+MODELS_KEY: Final = "millrace:models"
+"""Redis set of the names of all models in the registry."""
+
+
+def serving_key(model: str) -> str:
+    """Redis string: the version that serves; absent until a pipeline has published one."""
+    return f"millrace:model:{{{model}}}:serving"
+
+
+def versions_key(model: str) -> str:
+    """Redis hash: version -> ModelVersion as JSON."""
+    return f"millrace:model:{{{model}}}:versions"

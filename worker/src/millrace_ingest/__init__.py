@@ -1,0 +1,1 @@
+"""The bridge from a Kafka topic to the tasks of a queue."""

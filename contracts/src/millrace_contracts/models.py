@@ -7,7 +7,7 @@ anew for each look-up.
 from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 HISTORY_LENGTH: Final = 50
 """Versions of a model that are remembered; the oldest that does not serve is forgotten first."""
@@ -39,9 +39,9 @@ class ModelVersion(BaseModel):
     state: VersionState
     pipeline: str = ""
     run_id: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
     """What `evaluate` measured for this version."""
-    baseline: dict[str, float] = {}
+    baseline: dict[str, float] = Field(default_factory=dict)
     """The same for the version that served at that time; empty where none did."""
     message: str = ""
     """A sentence for people: why it is in this state."""

@@ -43,7 +43,7 @@ class PredictTask(Payload):
 
     model: ModelRef
     items: list[PredictItem] = Field(min_length=1, max_length=4096)
-    parameters: dict[str, bool | int | float | str] = {}
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
     request_timeout_seconds: int = Field(default=60, ge=1, le=3600)
     deadline: float | None = None
     """Seconds since the epoch; after it nobody wants the answer, and the worker computes none."""
@@ -140,7 +140,7 @@ def cache_key(model: str, version: str, record: Mapping[str, Any], parameters: P
     """Name the cache entry of a record: SHA-256 over model, resolved version, inputs and parameters.
 
     Raises:
-        ValueError: the record cannot be JSON, or the version is not known: an entry without one could answer for another.
+        ValueError: the record cannot be JSON, or the version is not known: such an entry could answer for another.
     """
     if not version:
         raise ValueError("a cache entry needs the version of the model that answered")

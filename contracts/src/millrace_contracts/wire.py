@@ -1,7 +1,7 @@
 """A task as an AMQP 0-9-1 message, in the form that Celery calls protocol 2.
 
 Whoever can speak AMQP can send a task: publish `Message.body` to the exchange `millrace` with the routing key of the
-pool's queue, with these properties and headers. Source of the form: Celery's documentation, "Message Protocol", version 2.
+pool's queue, with these properties and headers. The form is from Celery's documentation, "Message Protocol", version 2.
 """
 
 import json

@@ -9,7 +9,8 @@
 # shellcheck source=local/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL_IMAGES=(worker operator triton rabbitmq redis prometheus)
+PYTHON_IMAGES=(worker operator gateway ingest recommender)
+ALL_IMAGES=("${PYTHON_IMAGES[@]}" triton rabbitmq redis kafka prometheus)
 INPUTS_LABEL=millrace.dev/inputs
 NODE_LABEL=millrace.dev/source-id # on the node's copy: the id that the image has here
 
@@ -18,6 +19,7 @@ image_tag() { # NAME
   case $1 in
     rabbitmq) echo "millrace/rabbitmq:4.3.6" ;;
     redis) echo "millrace/redis:8" ;;
+    kafka) echo "millrace/kafka:4.3.1" ;;
     *) echo "millrace/$1:dev" ;;
   esac
 }
@@ -27,6 +29,7 @@ official_image() { # NAME
   case $1 in
     rabbitmq) echo "rabbitmq:4.3.6-management" ;;
     redis) echo "redis:8.0.2" ;;
+    kafka) echo "apache/kafka:4.3.1" ;;
     prometheus) echo "prom/prometheus:v2.53.3" ;;
   esac
 }
@@ -38,17 +41,39 @@ base_image() { # NAME
   esac
 }
 
-# All that a Dockerfile copies. A member's pyproject.toml counts for both Python images: uv reads the whole workspace.
-input_paths() { # NAME
-  echo "images/$1" .dockerignore
+is_python() { [[ " ${PYTHON_IMAGES[*]} " == *" $1 "* ]]; } # NAME
+
+dockerfile_folder() { if is_python "$1"; then echo images/python; else echo "images/$1"; fi; } # NAME
+
+# The members of the workspace that a Python image runs, as options of `uv sync`. The worker has whatever a value of the
+# chart may ask for; the recommender is a team's own image, with what a team needs.
+python_members() { # NAME
   case $1 in
-    worker | operator) echo pyproject.toml uv.lock contracts "$1" ./*/pyproject.toml ;;
+    operator) echo "--package millrace-operator" ;;
+    worker) echo "--package millrace-worker --extra kafka --extra object-store --extra kubernetes --extra brokers" ;;
+    gateway) echo "--package millrace-worker --extra gateway" ;;
+    ingest) echo "--package millrace-worker --extra ingest" ;;
+    recommender) echo "--package millrace-worker --package millrace-recommender --extra kafka --extra object-store" ;;
+  esac
+}
+
+# All that an image is made of. A member's pyproject.toml counts for each Python image: uv reads the whole workspace.
+input_paths() { # NAME
+  dockerfile_folder "$1"
+  echo .dockerignore
+  is_python "$1" || return 0
+  echo pyproject.toml uv.lock contracts ./*/pyproject.toml
+  case $1 in
+    operator) echo operator ;;
+    recommender) echo worker recommender ;;
+    *) echo worker ;;
   esac
 }
 
 inputs_fingerprint() { # NAME
   # shellcheck disable=SC2046 # the paths are words of ours without spaces
   {
+    python_members "$1"
     find $(input_paths "$1") -type f -not -path '*/__pycache__/*' -print0 | sort -zu | xargs -0 sha256sum
     docker image inspect --format '{{.Id}}' "$(base_image "$1")"
   } | sha256sum | cut -c -16
@@ -92,12 +117,13 @@ size_of() { # NAME
 }
 
 build() { # NAME
-  local old started=$SECONDS
+  local old started=$SECONDS arguments=()
   old=$(image_id "$1")
   if ! take_official "$1"; then
+    ! is_python "$1" || arguments=(--build-arg "IMAGE=$1" --build-arg "MEMBERS=$(python_members "$1")")
     with_progress "build $(image_tag "$1")" "read the end of the log; a failed download is worth a second try" \
       docker build --network host --label "$MADE_BY_LABEL" --label "$INPUTS_LABEL=$(inputs_fingerprint "$1")" \
-      --tag "$(image_tag "$1")" --file "images/$1/Dockerfile" .
+      "${arguments[@]}" --tag "$(image_tag "$1")" --file "$(dockerfile_folder "$1")/Dockerfile" .
   fi
   remove_replaced "$1" "$old"
   note "$(image_tag "$1"): $(size_of "$1"), $((SECONDS - started)) s"

@@ -16,6 +16,7 @@ from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import QueueReading, Reading
 from millrace_operator.model.worker import Worker, Workers
 from millrace_operator.pools.one_pass import PoolPass
+from millrace_operator.reporting.report import PoolReport
 from millrace_operator.settings import OperatorSettings
 
 START = 1_000_000.0
@@ -89,6 +90,8 @@ class LoopCluster:
     budget_statuses: list[dict[str, Any]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    reports: Sequence[PoolReport] = ()
+    """Of the last pass, as others are told of the waits in it."""
     scales: list[int] = field(default_factory=list)
     steps: list[tuple[int, int, bool]] = field(default_factory=list)
     """What the drainer was asked for: replicas that are asked, replicas decided, whether that binds."""
@@ -105,7 +108,7 @@ class LoopCluster:
             idle_seconds=60, pool_loop_seconds=1.0, status_interval_seconds=5.0
         )
         self.sources = self.heartbeats = self.future = self.inference = self
-        self.drainer = self.kubernetes = self.clock = self
+        self.drainer = self.kubernetes = self.clock = self.waits = self
         self.restart()
 
     def restart(self) -> None:
@@ -216,6 +219,11 @@ class LoopCluster:
             outcome=ScaleOutcome(previous=state.asked, current=decision.replicas),
             news=(News(type="Normal", reason="PodsRemoved", message="They were idle."),),
         )
+
+    async def show(self, reports: Sequence[PoolReport], *, now: float) -> None:
+        """Remember what was told."""
+        assert now == self.seconds
+        self.reports = reports
 
     def is_draining(self, uid: str) -> bool:
         """Have nothing that drains by itself."""

@@ -31,6 +31,7 @@ from millrace_operator.observation.sources import connect_sources
 from millrace_operator.observation.triton import TritonLoads
 from millrace_operator.reporting import metrics
 from millrace_operator.reporting.log_config import configure_logging
+from millrace_operator.reporting.pool_waits import WaitBoard
 from millrace_operator.settings import OperatorSettings
 
 GC_THRESHOLDS: Final = (100_000, 20, 100)
@@ -93,6 +94,7 @@ def _context(settings: OperatorSettings) -> OperatorContext:
             controls={type_: WorkerControl(broker_url=url) for type_, url in brokers.items()},
             clock=clock,
         ),
+        waits=WaitBoard(redis),
         kubernetes=kubernetes,
         objects=ObjectStore(),
         clock=clock,

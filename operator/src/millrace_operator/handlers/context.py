@@ -18,6 +18,7 @@ from millrace_operator.handlers.object_store import ObjectStore
 from millrace_operator.observation.outlook import OutlookObserver
 from millrace_operator.observation.sources import Sources
 from millrace_operator.observation.triton import TritonLoads
+from millrace_operator.reporting.pool_waits import WaitBoard
 from millrace_operator.settings import OperatorSettings
 
 Body = dict[str, Any]
@@ -37,6 +38,7 @@ class OperatorContext:
     future: OutlookObserver
     inference: TritonLoads
     drainer: Drainer
+    waits: WaitBoard
     kubernetes: KubernetesApi
     """Writes: replace_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
     objects: ObjectStore

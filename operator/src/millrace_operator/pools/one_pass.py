@@ -1,5 +1,8 @@
 """One pass of the pool loop: what is seen, decided, written and told, for all pools together."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import structlog
 
 from millrace_operator.api.worker_pool import WorkerPool
@@ -10,6 +13,7 @@ from millrace_operator.model.reading import Blindness, Unknown
 from millrace_operator.pools.acting import Actor
 from millrace_operator.pools.budget_telling import BudgetTeller
 from millrace_operator.pools.case import Case
+from millrace_operator.pools.chores import Chores
 from millrace_operator.pools.memory import Acted, PoolMemory
 from millrace_operator.pools.pods import state_of
 from millrace_operator.pools.ports import PoolLoopContext
@@ -21,6 +25,8 @@ from millrace_operator.reporting import metrics
 from millrace_operator.reporting.report import Announcement, PoolReport
 
 log = structlog.get_logger("millrace.pools")
+WAITS: Final = "waits"
+PATIENCE_SECONDS: Final = 0.1
 NOT_READ = Unknown(reason=Blindness.NOT_YET_READ, message="the queue was not read")
 
 
@@ -36,6 +42,7 @@ class PoolPass:
         self._actor = Actor(context)
         self._teller = Teller(context)
         self._budget_teller = BudgetTeller(context)
+        self._waits = Chores(most=1)
 
     async def run(self) -> None:
         """Observe, decide, actuate and report, once for all pools."""
@@ -59,7 +66,14 @@ class PoolPass:
         reports = [(self._report(case, now), case.memory) for case in cases]
         await self._teller.tell(reports, snapshot.bodies, now=now)
         await self._budget_teller.tell(shared, now=now)
+        await self._tell_waits([report for report, _ in reports], now)
         self._show(cases)
+
+    async def _tell_waits(self, reports: Sequence[PoolReport], now: float) -> None:
+        # In the background: a Redis that is slow must not delay the next decision.
+        if self._waits.room > 0:
+            self._waits.begin(WAITS, self._context.waits.show(reports, now=now))
+        await self._waits.wait(PATIENCE_SECONDS)
 
     def _see(self, pool: WorkerPool, snapshot: Snapshot, sight: Sight) -> Case:
         """Put together what is known of a pool."""

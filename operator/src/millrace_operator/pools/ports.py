@@ -14,6 +14,7 @@ from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import Reading
 from millrace_operator.model.worker import Worker, Workers
 from millrace_operator.pools.workload import Key
+from millrace_operator.reporting.report import PoolReport
 from millrace_operator.settings import OperatorSettings
 
 Body = Mapping[str, Any]
@@ -90,6 +91,14 @@ class Drainer(Protocol):
         ...
 
 
+class Waits(Protocol):
+    """Tells others what tasks will wait."""
+
+    async def show(self, reports: Sequence[PoolReport], *, now: float) -> None:
+        """Replace what was told before; never raises for a Redis that is away."""
+        ...
+
+
 class PoolLoopContext(Protocol):
     """Settings, clients, and the objects that are known now."""
 
@@ -121,6 +130,11 @@ class PoolLoopContext(Protocol):
     @property
     def drainer(self) -> Drainer:
         """Who removes pods."""
+        ...
+
+    @property
+    def waits(self) -> Waits:
+        """Who tells gateways what tasks will wait."""
         ...
 
     @property

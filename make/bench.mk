@@ -29,3 +29,10 @@ bench-live: setup cluster build-images load-images ## A hundred real scale-downs
 bench-cost: setup cluster build-images load-images ## What the operator costs with 1,000 pools on the cluster (SIZES=1000 leaves the smaller ones out)
 	.venv/bin/python -m millrace_loadtest.live.cost $(if $(SIZES),--sizes $(SIZES)) \
 	  --thresholds loadtest/scenarios/live-cost/thresholds.yaml --report loadtest/scenarios/live-cost/report.json
+
+PARTS ?=
+
+.PHONY: bench-pipeline
+bench-pipeline: setup docker build-images ## The loop: gateway, ingest bridge, recommender, outages (PARTS="gateway ingest" names some)
+	.venv/bin/python -m millrace_loadtest.pipeline.bench $(PARTS) \
+	  --thresholds loadtest/scenarios/pipeline/thresholds.yaml --report loadtest/scenarios/pipeline/report.json

@@ -1,0 +1,1 @@
+"""Benchmarks of the loop: Kafka in, RabbitMQ and Celery through, answers out."""

@@ -1,7 +1,7 @@
 """Run the parts of the loop's benchmark one after the other, and compare what they measured with the thresholds.
 
-Each part is a program of its own that starts its servers, writes its figures as JSON and removes what it started, so that
-one that fails spoils no other.
+Each part is a program of its own that starts its servers, writes its figures as JSON and removes what it started, so
+that one that fails spoils no other.
 """
 
 import argparse
@@ -70,11 +70,13 @@ def run(names: Sequence[str], *, thresholds: Path, report: Path) -> bool:
 def main() -> int:
     """Measure, compare and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them by default")
     parser.add_argument("--thresholds", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
     arguments = parser.parse_args()
-    return 0 if run(arguments.parts, thresholds=arguments.thresholds, report=arguments.report) else 1
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    return 0 if run(arguments.parts or PARTS, thresholds=arguments.thresholds, report=arguments.report) else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from containers import Container, free_port
+from kafka import Kafka, running_kafka
 from waiters import wait_until
 from worker_jobs import Platform
 
@@ -106,6 +107,13 @@ def triton() -> Iterator[Container]:
         yield container
     finally:
         container.remove()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Kafka of one node, without topics."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as kafka:
+        yield kafka
 
 
 def new_platform(servers: tuple[Container, Container, Container], folder: Path) -> Platform:

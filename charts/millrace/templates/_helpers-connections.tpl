@@ -1,8 +1,12 @@
 {{/*
-How a container learns where RabbitMQ and Redis are. Passwords come from Secrets; Kubernetes puts them into the URLs.
+How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from Secrets; Kubernetes puts them into the URLs.
 
-  {{ include "millrace.brokerEnv" (dict "root" $ "user" "worker") }}   MILLRACE_BROKER_URL for worker, operator or flower
+  {{ include "millrace.brokerEnv" (dict "root" $ "user" "worker") }}   MILLRACE_BROKER_URL for a user of _definitions.tpl
   {{ include "millrace.redisEnv" $ }}                                  MILLRACE_REDIS_URL
+  {{ include "millrace.cacheEnv" $ }}                                  MILLRACE_CACHE_URL, or nothing
+  {{ include "millrace.kafkaEnv" $ }}                                  MILLRACE_KAFKA_*, or nothing
+  {{ include "millrace.kafkaVolumes" $ }}                              the authority of Kafka as list items, or nothing
+  {{ include "millrace.kafkaMounts" $ }}                               its mount
   {{ include "millrace.commonEnv" $ }}                                 what every process of the worker image reads
 */}}
 
@@ -59,4 +63,93 @@ How a container learns where RabbitMQ and Redis are. Passwords come from Secrets
   value: {{ .Values.logging.level | quote }}
 - name: MILLRACE_LOG_FORMAT
   value: {{ .Values.logging.format | quote }}
+{{- end }}
+
+{{/* The answers' cache is there for the gateway alone; workers fill it. */}}
+{{- define "millrace.hasCache" -}}
+{{- if and .Values.gateway.enabled (or .Values.cache.enabled .Values.externalCache.existingSecret) }}true{{ end -}}
+{{- end }}
+
+{{- define "millrace.ownCache" -}}
+{{- if and .Values.gateway.enabled .Values.cache.enabled }}true{{ end -}}
+{{- end }}
+
+{{- define "millrace.cacheEnv" -}}
+{{- if include "millrace.ownCache" . }}
+- name: CACHE_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "millrace.cacheSecret" . }}
+      key: password
+- name: MILLRACE_CACHE_URL
+  value: redis://:$(CACHE_PASSWORD)@{{ .Release.Name }}-cache:6379/0
+{{- else if include "millrace.hasCache" . }}
+- name: MILLRACE_CACHE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.externalCache.existingSecret }}
+      key: redis-url
+{{- end }}
+{{- end }}
+
+{{- define "millrace.hasKafka" -}}
+{{- if or .Values.kafka.enabled .Values.externalKafka.bootstrapServers }}true{{ end -}}
+{{- end }}
+
+{{- define "millrace.kafkaEnv" -}}
+{{- $external := .Values.externalKafka }}
+{{- if .Values.kafka.enabled }}
+- name: MILLRACE_KAFKA_BOOTSTRAP_SERVERS
+  value: {{ .Release.Name }}-kafka:9092
+- name: MILLRACE_KAFKA_SECURITY_PROTOCOL
+  value: SASL_PLAINTEXT
+- name: MILLRACE_KAFKA_SASL_MECHANISM
+  value: PLAIN
+- name: MILLRACE_KAFKA_SASL_USERNAME
+  value: millrace
+- name: MILLRACE_KAFKA_SASL_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "millrace.kafkaSecret" . }}
+      key: password
+{{- else if $external.bootstrapServers }}
+- name: MILLRACE_KAFKA_BOOTSTRAP_SERVERS
+  value: {{ $external.bootstrapServers | quote }}
+- name: MILLRACE_KAFKA_SECURITY_PROTOCOL
+  value: {{ $external.securityProtocol }}
+{{- if hasPrefix "SASL" $external.securityProtocol }}
+- name: MILLRACE_KAFKA_SASL_MECHANISM
+  value: {{ $external.saslMechanism }}
+{{- range list "username" "password" }}
+- name: MILLRACE_KAFKA_SASL_{{ upper . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $external.existingSecret }}
+      key: sasl-{{ . }}
+{{- end }}
+{{- end }}
+{{- if include "millrace.kafkaHasAuthority" . }}
+- name: MILLRACE_KAFKA_CA_FILE
+  value: /etc/millrace-kafka/ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.kafkaHasAuthority" -}}
+{{- if and (not .Values.kafka.enabled) .Values.externalKafka.bootstrapServers .Values.externalKafka.caSecret }}true{{ end -}}
+{{- end }}
+
+{{- define "millrace.kafkaMounts" -}}
+{{- if include "millrace.kafkaHasAuthority" . }}
+- {name: kafka-authority, mountPath: /etc/millrace-kafka, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.kafkaVolumes" -}}
+{{- if include "millrace.kafkaHasAuthority" . }}
+- name: kafka-authority
+  secret:
+    secretName: {{ .Values.externalKafka.caSecret }}
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
 {{- end }}

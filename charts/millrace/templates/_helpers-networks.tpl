@@ -7,6 +7,8 @@ Peers and rules that several NetworkPolicies share.
   {{ include "millrace.dnsEgress" $ }}                                                  an egress rule
   {{ include "millrace.brokerEgress" (dict "root" $ "ports" (list 5672)) }}             egress rules to RabbitMQ
   {{ include "millrace.redisEgress" $ }}                                                egress rules to Redis
+  {{ include "millrace.cacheEgress" $ }}                                                egress rules to the cache, or nothing
+  {{ include "millrace.kafkaEgress" $ }}                                                egress rules to Kafka, or nothing
 */}}
 
 {{- define "millrace.peers" -}}
@@ -57,6 +59,30 @@ Peers and rules that several NetworkPolicies share.
 {{- else }}
 - ports:
     {{- range .Values.externalRedis.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.cacheEgress" -}}
+{{- if include "millrace.ownCache" . }}
+- to: {{- include "millrace.peers" (dict "root" . "components" (list "cache")) | nindent 4 }}
+  ports: [{port: 6379}]
+{{- else if include "millrace.hasCache" . }}
+- ports:
+    {{- range .Values.externalCache.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.kafkaEgress" -}}
+{{- if .Values.kafka.enabled }}
+- to: {{- include "millrace.peers" (dict "root" . "components" (list "kafka")) | nindent 4 }}
+  ports: [{port: 9092}]
+{{- else if .Values.externalKafka.bootstrapServers }}
+- ports:
+    {{- range .Values.externalKafka.ports }}
     - port: {{ . }}
     {{- end }}
 {{- end }}

@@ -23,6 +23,18 @@ the same. Letters and digits only: they stand in URLs and in JSON.
 {{ .Values.redis.auth.existingSecret | default (printf "%s-redis" .Release.Name) }}
 {{- end }}
 
+{{- define "millrace.cacheSecret" -}}
+{{ .Values.cache.auth.existingSecret | default (printf "%s-cache" .Release.Name) }}
+{{- end }}
+
+{{- define "millrace.kafkaSecret" -}}
+{{ .Values.kafka.auth.existingSecret | default (printf "%s-kafka" .Release.Name) }}
+{{- end }}
+
+{{- define "millrace.gatewaySecret" -}}
+{{ .Values.gateway.auth.existingSecret | default (printf "%s-gateway" .Release.Name) }}
+{{- end }}
+
 {{- define "millrace.flowerSecret" -}}
 {{ .Values.flower.auth.existingSecret | default (printf "%s-flower" .Release.Name) }}
 {{- end }}
@@ -31,12 +43,18 @@ the same. Letters and digits only: they stand in URLs and in JSON.
 {{- define "millrace.passwordChecksum" -}}
 {{- $parts := list -}}
 {{- if and .Values.rabbitmq.enabled (not .Values.rabbitmq.auth.existingSecret) -}}
-{{- range list "admin" "worker" "operator" "flower" -}}
+{{- range include "millrace.rabbitmqUsers" . | fromJsonArray -}}
 {{- $parts = append $parts (include "millrace.password" (dict "root" $ "secret" (include "millrace.rabbitmqSecret" $) "key" (printf "%s-password" .))) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.redis.enabled (not .Values.redis.auth.existingSecret) -}}
 {{- $parts = append $parts (include "millrace.password" (dict "root" . "secret" (include "millrace.redisSecret" .) "key" "password")) -}}
+{{- end -}}
+{{- if and (include "millrace.ownCache" .) (not .Values.cache.auth.existingSecret) -}}
+{{- $parts = append $parts (include "millrace.password" (dict "root" . "secret" (include "millrace.cacheSecret" .) "key" "password")) -}}
+{{- end -}}
+{{- if and .Values.kafka.enabled (not .Values.kafka.auth.existingSecret) -}}
+{{- $parts = append $parts (include "millrace.password" (dict "root" . "secret" (include "millrace.kafkaSecret" .) "key" "password")) -}}
 {{- end -}}
 {{- join "/" $parts | sha256sum -}}
 {{- end }}

@@ -2,7 +2,7 @@
 What all pods have in common: the restricted security profile, no token, no service links, and where users may place them.
 
   {{ include "millrace.podMetadata" (dict "root" $ "component" "redis" "settings" .Values.redis "checksums" (dict ...)) }}
-  {{ include "millrace.podSecurity" (dict "root" $ "uid" 999) }}     fields of the pod's spec
+  {{ include "millrace.podSecurity" (dict "root" $ "uid" 999) }}     fields of the pod's spec; "token" true gives it one
   {{ include "millrace.placement" .Values.redis }}                   fields of the pod's spec
   {{ include "millrace.containerSecurity" . }}                       fields of a container
 */}}
@@ -23,7 +23,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 
 {{- define "millrace.podSecurity" -}}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 {{- with .root.Values.global.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}

@@ -96,7 +96,7 @@ class Client:
         """
         deadline = time.monotonic() + wait
         body = self.connection.send(predict_call(model, [inputs], wait=wait, options=options))
-        prediction = self.wait_for(_only(read_predictions(body)), timeout=max(0.0, deadline - time.monotonic()))
+        prediction = self.wait_for(only(read_predictions(body)), timeout=max(0.0, deadline - time.monotonic()))
         prediction.require_outputs()
         return prediction
 
@@ -157,7 +157,7 @@ class Client:
         while not prediction.is_final:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimedOut(f"prediction {prediction.id} is still pending after {timeout:g} s; ask for it again")
+                raise TimedOut(f"prediction {prediction.id} is still pending; it goes on, ask for it again")
             prediction = self.get(prediction.id, wait=min(left, LONGEST_WAIT_SECONDS))
         return prediction
 
@@ -202,7 +202,8 @@ def headers(api_key: str) -> dict[str, str]:
     return {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 
-def _only(predictions: Sequence[Prediction]) -> Prediction:
+def only(predictions: Sequence[Prediction]) -> Prediction:
+    """Answer the one prediction of one record."""
     if len(predictions) != 1:
         raise MillraceError(f"the gateway answered one record with {len(predictions)} predictions")
     return predictions[0]

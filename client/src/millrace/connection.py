@@ -69,9 +69,7 @@ class Connection:
     def _try(self, call: Call) -> Any:
         timeout = httpx.Timeout(self._timeout, read=self._timeout + call.waits_seconds)
         try:
-            response = self._http.request(
-                call.method, call.path, params=_params(call), json=call.body, timeout=timeout
-            )
+            response = self._http.request(call.method, call.path, params=_params(call), json=call.body, timeout=timeout)
         except httpx.TransportError as error:
             return _if_repeatable(call, error)
         return _understood(response)

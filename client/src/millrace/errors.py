@@ -15,19 +15,19 @@ class MillraceError(Exception):
         """The gateway's word for it ("ModelNotFound"); empty where the error is not the gateway's."""
 
 
-class Refused(MillraceError):
+class Refused(MillraceError):  # noqa: N818 - it says what happened
     """The gateway will not do this, and asking again changes nothing: wrong input, too large, in the wrong state."""
 
 
-class Unauthorized(MillraceError):
+class Unauthorized(MillraceError):  # noqa: N818 - it says what happened
     """The API key is missing or unknown, or it may not do this."""
 
 
-class NotFound(MillraceError):
+class NotFound(MillraceError):  # noqa: N818 - it says what happened
     """There is no such model, prediction, schedule or queue."""
 
 
-class Unavailable(MillraceError):
+class Unavailable(MillraceError):  # noqa: N818 - it says what happened
     """Millrace cannot be reached, or has no room now. It was asked again as often as the client may."""
 
     def __init__(self, message: str, *, code: str = "", retry_after_seconds: float | None = None) -> None:
@@ -36,15 +36,15 @@ class Unavailable(MillraceError):
         """When the gateway expects to have room; None where it did not say."""
 
 
-class TimedOut(MillraceError, TimeoutError):
+class TimedOut(MillraceError, TimeoutError):  # noqa: N818 - it says what happened
     """The answer did not come in time. The prediction goes on; ask for it again, or cancel it."""
 
 
-class UnexpectedAnswer(MillraceError):
+class UnexpectedAnswer(MillraceError):  # noqa: N818 - it says what happened
     """Something answered that does not speak as this version of the gateway does."""
 
 
-class PredictionFailed(MillraceError):
+class PredictionFailed(MillraceError):  # noqa: N818 - it says what happened
     """The prediction ended without outputs."""
 
     def __init__(self, message: str, *, code: str, prediction: "Prediction") -> None:

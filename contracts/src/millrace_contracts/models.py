@@ -62,3 +62,33 @@ def serving_key(model: str) -> str:
 def versions_key(model: str) -> str:
     """Redis hash: version -> ModelVersion as JSON."""
     return f"millrace:model:{{{model}}}:versions"
+
+
+class TensorDescription(BaseModel):
+    """One input or output as Triton's metadata describes it; of a model that batches, the first axis is the batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelDescription(BaseModel):
+    """What Triton says of a model, as the worker that asked it first wrote it down for those that never see Triton."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    platform: str = ""
+    versions: list[str] = Field(default_factory=list)
+    inputs: list[TensorDescription]
+    outputs: list[TensorDescription]
+    optional_inputs: list[str] = Field(default_factory=list)
+    max_batch_size: int = 0
+    """0: a request is one record, and its tensors have no batch axis."""
+
+
+def signature_key(model: str) -> str:
+    """Redis string: the ModelDescription as JSON; absent until a worker has asked Triton."""
+    return f"millrace:model:{{{model}}}:signature"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from millrace_contracts.tasks import ModelRef, Payload
 
 PREDICT: Final = "millrace.predict"
+PREDICT_EVENTS: Final = "millrace.predict_events"
 
 ANSWER_TTL_SECONDS: Final = 3600
 """How long an answer is kept where a request does not say."""
@@ -30,6 +31,8 @@ class PredictItem(Payload):
     """Inputs of the model by name, as in a PredictionJob."""
     trace: str = ""
     """W3C traceparent of the caller, if it sent one."""
+    deadline: float | None = None
+    """Of this record alone: seconds since the epoch; after it its caller does not want the answer."""
 
 
 class KafkaAnswers(Payload):
@@ -53,6 +56,21 @@ class PredictTask(Payload):
     cache_ttl_seconds: int = Field(default=0, ge=0, le=2_592_000)
     """0 keeps answers out of the cache."""
     kafka: KafkaAnswers | None = None
+    reply_to: str = Field(default="", max_length=255)
+    """RabbitMQ queue to which each answer is sent as well; the AMQP property reply_to of the message does the same."""
+
+
+class EventPredictions(Payload):
+    """How to predict the events of a stream: keyword argument `predict` of PREDICT_EVENTS, beside its `batch`.
+
+    The value of an event is a record, and its answer has the id topic-partition-offset.
+    """
+
+    model: ModelRef
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    request_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    answer_ttl_seconds: int = Field(default=ANSWER_TTL_SECONDS, ge=1, le=604_800)
+    kafka: KafkaAnswers | None = None
 
 
 class PredictionState(StrEnum):
@@ -65,12 +83,14 @@ class PredictionState(StrEnum):
 
 
 class PredictionError(StrEnum):
-    """Why a prediction failed. Codes of RecordError that can befall one record, and two of its own."""
+    """Why a prediction failed. Codes of RecordError that can befall one record, and others of its own."""
 
     INVALID_RECORD = "InvalidRecord"
     REJECTED_BY_MODEL = "RejectedByModel"
     INFERENCE_FAILED = "InferenceFailed"
     MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_INCOMPATIBLE = "ModelIncompatible"
+    """The model is decoupled or needs sequences: it does not give one answer to one record."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     WORKER_LOST = "WorkerLost"
 
@@ -102,6 +122,8 @@ class Prediction(BaseModel):
     finished_at: float | None = None
     channel: str = ""
     """Where the answer will be published while it is pending."""
+    same_as: str = ""
+    """The prediction whose answer will be this one's too, while it is pending: equal records are computed once."""
 
     @property
     def is_final(self) -> bool:

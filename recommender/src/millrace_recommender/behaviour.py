@@ -7,11 +7,11 @@ User u belongs to taste groups by a share theta_ug(t), and group g likes item i 
 
 `s` is the exponent of Zipf's law: a few items are popular with everybody. All w and z are standard normal at every
 moment and wander on their own (Ornstein-Uhlenbeck): over h hours each keeps the correlation exp(-drift h) with what it
-was. So with drift 0 nothing ever changes, and with drift 1 little of what was learned is still true three hours later.
+was. So with drift 0 nothing ever changes, and with drift 3 little of what was learned is still true an hour later.
 
-Events come in sessions: a user comes with a chance that is log-normal over users, follows one group (drawn from theta)
-for a geometric number of events, and looks at no item again that is among his last few. A view becomes a purchase with a
-fixed chance. Times are those of a Poisson process. The same seed gives the same events.
+Events come in sessions: a user comes with a chance that is log-normal over users, follows one group (drawn from his
+theta) for a geometric number of events, and looks at no item again that is among his last few. A view becomes a
+purchase with a fixed chance. Times are those of a Poisson process. The same seed gives the same events.
 """
 
 from collections import deque
@@ -38,9 +38,9 @@ class Behaviour:
     items: int = 300
     groups: int = 8
     events_per_second: float = 200.0
-    drift_per_hour: float = 1.0
+    drift_per_hour: float = 3.0
     popularity_exponent: float = 0.6
-    liking_strength: float = 1.8
+    liking_strength: float = 2.5
     loyalty: float = 2.0
     """c in the formula: the larger, the more a user keeps to one group."""
     events_per_session: float = 8.0
@@ -124,9 +124,8 @@ class World:
     def _drift(self, seconds: float) -> None:
         kept = float(np.exp(-self._behaviour.drift_per_hour * seconds / 3600.0))
         fresh = float(np.sqrt(1.0 - kept * kept))
-        for tastes in (self._likings, self._belonging):
-            tastes *= kept
-            tastes += fresh * self._chance.standard_normal(tastes.shape)
+        self._likings = kept * self._likings + fresh * self._chance.standard_normal(self._likings.shape)
+        self._belonging = kept * self._belonging + fresh * self._chance.standard_normal(self._belonging.shape)
         self._choices = self._cumulated_choices()
 
     def _cumulated_choices(self) -> Floats:

@@ -21,7 +21,7 @@ from millrace_contracts.tasks import (
     Shard,
     ShardTask,
 )
-from millrace_worker import delivery
+from millrace_worker import delivery, redelivery
 from millrace_worker.context import Context
 from millrace_worker.errors import LedgerUnavailable, ModelMissing, TritonUnavailable
 from millrace_worker.settings import WorkerSettings
@@ -44,6 +44,7 @@ class Request:
     retries: int = 0
     kwargs: dict[str, Any] = field(default_factory=lambda: {"payload": {}})
     delivery_info: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] | None = None
 
 
 @dataclass
@@ -83,7 +84,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 def context(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Context:
-    monkeypatch.setattr(delivery, "PAUSE_BEFORE_REQUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(redelivery, "PAUSE_BEFORE_REQUEUE_SECONDS", 0.0)
     settings = WorkerSettings(broker_url=SecretStr("amqp://"), redis_url=SecretStr("redis://"), state_dir=Path("x"))
     context = Context(settings=settings, app=None)
     context.__dict__["ledger"] = ledger

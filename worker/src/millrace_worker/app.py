@@ -9,7 +9,9 @@ from millrace_worker import lifecycle, schedule
 from millrace_worker.context import Context
 from millrace_worker.delivery import register_tasks
 from millrace_worker.logs import configure_logging
+from millrace_worker.prediction_delivery import register_predictions
 from millrace_worker.settings import WorkerSettings, read_settings
+from millrace_worker.task_modules import register_task_modules
 from millrace_worker.topology import work_exchange, work_queue
 
 
@@ -30,7 +32,10 @@ def create_app(settings: WorkerSettings) -> Celery:
         redbeat_lock_timeout=schedule.LOCK_SECONDS,
         millrace_tick_file=str(settings.state_dir / "tick"),
     )
-    register_tasks(app, Context(settings=settings, app=app))
+    context = Context(settings=settings, app=app)
+    register_tasks(app, context)
+    register_predictions(app, context)
+    register_task_modules(app, context)
     lifecycle.install(app, settings.state_dir)
     return app
 

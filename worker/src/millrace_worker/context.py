@@ -9,11 +9,15 @@ import redis
 
 from millrace_contracts.tasks import JobSpec
 from millrace_worker import clock, ledger
+from millrace_worker.answers import Answers
 from millrace_worker.errors import ModelMissing
+from millrace_worker.inference.known_models import KnownModels
 from millrace_worker.inference.model import ModelClient
 from millrace_worker.inference.retry_policy import Pace
 from millrace_worker.inference.triton import TritonClient
+from millrace_worker.kafka_message import KafkaSender
 from millrace_worker.ledger import Ledger
+from millrace_worker.prediction_cache import PredictionCache
 from millrace_worker.publishing import Publisher
 from millrace_worker.settings import WorkerSettings
 from millrace_worker.storage.claims import Claims
@@ -52,6 +56,30 @@ class Context:
     @cached_property
     def _triton(self) -> TritonClient:
         return TritonClient(self.settings.triton_url)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The answers of single predictions."""
+        return Answers(self.redis)
+
+    @cached_property
+    def prediction_cache(self) -> PredictionCache:
+        """The cache of predictions; it stores nothing where there is none."""
+        url = self.settings.cache_url
+        return PredictionCache.connect(url.get_secret_value() if url else "")
+
+    @cached_property
+    def kafka(self) -> KafkaSender:
+        """The producer of this process, or OutputUnwritable where there is no Kafka."""
+        # Only pools that write to Kafka have its client in their image.
+        from millrace_worker.kafka import KafkaProducer  # noqa: PLC0415 - optional
+
+        return KafkaProducer.from_environment()
+
+    @cached_property
+    def known_models(self) -> KnownModels:
+        """What this process remembers of the models that it asked."""
+        return KnownModels(self.models)
 
     def models(self) -> ModelClient:
         """Answer the pool's Triton, or say that it has none."""

@@ -13,29 +13,18 @@ Celery's own retry dead-letters a message whose copy it cannot publish; a shard 
 back to the queue instead.
 """
 
-import random
-import threading
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
-
-from celery.exceptions import Reject, Retry
-from pydantic import ValidationError
+from typing import Any
 
 from millrace_contracts.errors import JobFailure
 from millrace_contracts.tasks import FINALIZE, PLAN, PREDICT_SHARD, FinalizeTask, JobRef, PlanTask, ShardTask
-from millrace_worker import topology
 from millrace_worker.context import Context
 from millrace_worker.errors import JobImpossible, LedgerUnavailable, Unavailable
-from millrace_worker.inference.retry_policy import redelivery_seconds
 from millrace_worker.logs import get_logger
+from millrace_worker.redelivery import come_again, deliver, read_payload
 from millrace_worker.tasks.finalize import finalize
 from millrace_worker.tasks.plan import plan
 from millrace_worker.tasks.predict_shard import predict_shard
-
-PAUSE_BEFORE_REQUEUE_SECONDS: Final = 2.0
-"""A message that goes back comes again at once, and the queue gives it up after 20 times."""
-
-P = TypeVar("P", PlanTask, ShardTask, FinalizeTask)
 
 log = get_logger(__name__)
 
@@ -47,12 +36,12 @@ def register_tasks(app: Any, context: Context) -> None:
 
     @app.task(name=PLAN, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_plan(self: Any, payload: Any) -> None:
-        task = _read(PlanTask, payload)
+        task = read_payload(PlanTask, payload)
         _deliver(self, task.spec.job, context, lambda: _plan(task, context))
 
     @app.task(name=PREDICT_SHARD, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_predict_shard(self: Any, payload: Any, *, release_first: bool = False) -> None:
-        task = _read(ShardTask, payload)
+        task = read_payload(ShardTask, payload)
 
         def work() -> None:
             # The ledger did not answer when this shard was given back, so it still counts as begun. After a redelivery
@@ -65,7 +54,7 @@ def register_tasks(app: Any, context: Context) -> None:
 
     @app.task(name=FINALIZE, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_finalize(self: Any, payload: Any) -> None:
-        task = _read(FinalizeTask, payload)
+        task = read_payload(FinalizeTask, payload)
         _deliver(self, task.spec.job, context, lambda: finalize(task, context))
 
 
@@ -80,27 +69,19 @@ def _plan(task: PlanTask, context: Context) -> None:
         context.ledger.stop(task.spec.job.uid, reason=JobFailure.INPUT_INVALID, message=message)
 
 
-def _read(kind: type[P], payload: Any) -> P:
-    try:
-        return kind.model_validate(payload)
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        log.error("message goes to the dead-letter queue: its payload is not understood", problems=problems[:5])  # noqa: TRY400 - records
-        # The cause holds the records, and would be logged with them.
-        raise Reject(f"payload of {kind.__name__} not understood: {len(problems)} problems", requeue=False) from None
-
-
 def _deliver(celery_task: Any, job: JobRef, context: Context, work: Callable[[], None]) -> None:
-    try:
-        _stop_if_impossible(job, context, work)
-    except Unavailable as error:
-        _come_again(celery_task, job, context, error)
-    except (Retry, Reject):
-        raise
-    except Exception as error:
-        log.exception("task failed unexpectedly; its message goes back to the queue", job=job.name, uid=job.uid)
-        _pause()
-        raise Reject(f"{type(error).__name__}: {error}", requeue=True) from error
+    about = {"job": job.name, "uid": job.uid}
+
+    def wait_or_work() -> None:
+        try:
+            _stop_if_impossible(job, context, work)
+        except Unavailable as error:
+            kwargs = dict(celery_task.request.kwargs)
+            if celery_task.name == PREDICT_SHARD:
+                kwargs["release_first"] = isinstance(error, LedgerUnavailable)
+            come_again(celery_task, context, error, about=about, kwargs=kwargs)
+
+    deliver(celery_task, context, wait_or_work, about=about)
 
 
 def _stop_if_impossible(job: JobRef, context: Context, work: Callable[[], None]) -> None:
@@ -109,21 +90,3 @@ def _stop_if_impossible(job: JobRef, context: Context, work: Callable[[], None])
     except JobImpossible as error:
         context.ledger.stop(job.uid, reason=error.reason, message=str(error))
         log.warning("job stopped", job=job.name, uid=job.uid, reason=str(error.reason), message=str(error))
-
-
-def _come_again(celery_task: Any, job: JobRef, context: Context, error: Unavailable) -> None:
-    countdown = redelivery_seconds(celery_task.request.retries, jitter=random.random())  # noqa: S311 - spreads load
-    log.warning("task waits", job=job.name, uid=job.uid, waiting_for=str(error), comes_again_in_seconds=countdown)
-    kwargs = dict(celery_task.request.kwargs)
-    if celery_task.name == PREDICT_SHARD:
-        kwargs["release_first"] = isinstance(error, LedgerUnavailable)
-    try:
-        celery_task.retry(kwargs=kwargs, countdown=countdown, queue=topology.work_queue(context.settings.queue))
-    except Reject as refusal:
-        log.warning("RabbitMQ did not take the copy; the message goes back to the queue", job=job.name, uid=job.uid)
-        _pause()
-        raise Reject(str(refusal.reason), requeue=True) from error
-
-
-def _pause() -> None:
-    threading.Event().wait(PAUSE_BEFORE_REQUEUE_SECONDS)

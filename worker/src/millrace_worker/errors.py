@@ -11,8 +11,17 @@ WorkerError
 │   ├── TritonUnavailable
 │   │   └── TritonTooSlow   it answers, but not within the request's time
 │   ├── LedgerUnavailable
+│   ├── AnswersUnavailable
 │   ├── BrokerUnavailable
+│   ├── KafkaUnavailable
+│   ├── KubernetesUnavailable
 │   └── StorageUnavailable
+├── ScheduleError           a change of the schedule that cannot be made
+│   ├── ScheduleInvalid     its time or its name is not usable
+│   ├── ScheduleNotFound
+│   ├── ScheduleOwned       it belongs to the chart's values
+│   └── ScheduleStoreUnavailable
+├── JobRefused              the API server does not take a job of the schedule, and would not later
 ├── RecordInvalid           one record does not fit the model; its neighbours are not concerned
 └── BatchError              Triton answered a batch with an error; it is bisected
     ├── BatchRejected       the input is at fault: sending it again changes nothing
@@ -94,12 +103,48 @@ class LedgerUnavailable(Unavailable):
     """Redis does not answer, or takes no writes."""
 
 
+class AnswersUnavailable(Unavailable):
+    """Redis does not answer, or takes no answers of predictions or marks of events."""
+
+
 class BrokerUnavailable(Unavailable):
     """RabbitMQ did not confirm a message."""
 
 
+class KafkaUnavailable(Unavailable):
+    """Kafka did not confirm a message."""
+
+
 class StorageUnavailable(Unavailable):
     """A volume answers with an error that passes, such as that of a network file system without its server."""
+
+
+class KubernetesUnavailable(Unavailable):
+    """The API server does not answer now, or asks to come later."""
+
+
+class ScheduleError(WorkerError):
+    """The schedule cannot be changed or read as asked; the message is for whoever asked."""
+
+
+class ScheduleInvalid(ScheduleError):  # noqa: N818 - it says what happened
+    """An entry has no time that ever comes, or cannot be understood."""
+
+
+class ScheduleNotFound(ScheduleError):  # noqa: N818 - it says what happened
+    """There is no entry of this name."""
+
+
+class ScheduleOwned(ScheduleError):  # noqa: N818 - it says what happened
+    """The entry belongs to the chart's values and is changed there."""
+
+
+class ScheduleStoreUnavailable(ScheduleError):  # noqa: N818 - it says what happened
+    """Redis does not answer, or takes no writes."""
+
+
+class JobRefused(WorkerError):  # noqa: N818 - it says what happened
+    """The API server refused a PredictionJob for a reason that waiting does not change."""
 
 
 class RecordInvalid(WorkerError):  # noqa: N818 - it says what happened

@@ -58,7 +58,9 @@ def read_kafka_settings() -> KafkaSettings:
         return KafkaSettings()
     except ValidationError as error:
         problems = "; ".join(
-            f"MILLRACE_KAFKA_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}".replace("_:", ":")
+            f"MILLRACE_KAFKA_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}".replace(
+                "_:", ":"
+            )
             for problem in error.errors(include_input=False, include_url=False)
         )
         # The cause holds the values, the password among them, so it is left out on purpose.

@@ -1,12 +1,14 @@
 """Publish tasks so that they are either confirmed by RabbitMQ or reported as not published."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from amqp.exceptions import AMQPError, MessageNacked
+from kombu import Exchange
 from kombu.exceptions import OperationalError
 
+from millrace_contracts.predictions import PREDICT, Prediction, PredictTask
 from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, Payload, ShardTask
 from millrace_worker import topology
 from millrace_worker.errors import BrokerUnavailable
@@ -34,6 +36,26 @@ class Publisher:
     def publish_finalize(self, task: FinalizeTask) -> None:
         """Publish the last task of a job to the system queue; to do so twice is harmless."""
         self._publish(FINALIZE, task, task_id=f"{task.spec.job.uid}:finalize", queue=self._system_queue)
+
+    def publish_predict(self, task: PredictTask, *, task_id: str, queue: str) -> None:
+        """Publish predictions to a pool's queue."""
+        self._publish(PREDICT, task, task_id=task_id, queue=queue)
+
+    def reply(self, queue: str, predictions: Sequence[Prediction]) -> None:
+        """Send each answer to a queue, with its id as correlation id; a queue that is gone wants none any more."""
+        with translated(f"take replies for queue {queue}"), self._app.producer_or_acquire() as producer:
+            for prediction in predictions:
+                producer.publish(
+                    prediction.model_dump_json(),
+                    exchange=Exchange(""),
+                    routing_key=queue,
+                    content_type="application/json",
+                    content_encoding="utf-8",
+                    correlation_id=prediction.id,
+                    retry=True,
+                    retry_policy=self._app.conf.task_publish_retry_policy,
+                    confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
+                )
 
     def _publish(self, name: str, payload: Payload, *, task_id: str, queue: str) -> None:
         with translated(f"publish {name} to queue {queue}"):

@@ -24,6 +24,12 @@ class WorkerSettings(BaseSettings):
     concurrency: int = Field(default=1, ge=1, le=1000, description="Task slots, each a process.")
     task_time_limit_seconds: int = Field(default=900, ge=10, description="A task that takes longer is killed.")
     task_soft_time_limit_seconds: int = Field(default=840, ge=5, description="A task that takes longer gives up.")
+    cache_url: SecretStr | None = Field(
+        default=None, description="redis://:password@host:6379/0 of cached predictions; without it none are kept."
+    )
+    task_modules: str = Field(
+        default="", description="Modules with more Celery tasks, comma-separated: a team's own, from its own image."
+    )
     beat_schedule_file: Path | None = Field(default=None, description="JSON list of what Beat sends, and when.")
     # /tmp is a pod's own.
     state_dir: Path = Field(default=Path("/tmp/millrace"), description="Files that probes look at.")  # noqa: S108 - in a pod

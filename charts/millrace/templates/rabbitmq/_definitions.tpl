@@ -9,6 +9,9 @@ permission to configure it; but it reads no task, and publishes plans only. It a
 queue of its own), and copies the times of delayed tasks (celery_delayed_*) into its queue millrace.operator.*: binding a
 queue needs the right to write it and to read the exchange. Flower listens to events and asks workers.
 
+Bridges and the gateway publish tasks, and declare and bind the queues that these go to, which needs the right to read the
+exchange; they read no task. The gateway reads and removes dead letters, for administrators.
+
 at-least-once: a task that is given up stays in its queue until the dead-letter queue has it; it needs reject-publish.
 */}}
 
@@ -22,23 +25,39 @@ at-least-once: a task that is given up stays in its queue until the dead-letter 
   | toJson -}}
 {{- end }}
 
+{{/* Users that are needed; whoever is not there has no password to lose. */}}
+{{- define "millrace.rabbitmqUsers" -}}
+{{- $users := list "admin" "worker" "operator" "flower" -}}
+{{- if .Values.gateway.enabled }}{{ $users = append $users "gateway" }}{{ end -}}
+{{- if .Values.streams }}{{ $users = append $users "ingest" }}{{ end -}}
+{{- $users | toJson -}}
+{{- end }}
+
 {{- define "millrace.rabbitmqAccess" -}}
-{{- $users := list
-  (dict "name" "admin" "password" "@admin-password@" "tags" (list "administrator"))
-  (dict "name" "worker" "password" "@worker-password@" "tags" list)
-  (dict "name" "operator" "password" "@operator-password@" "tags" list)
-  (dict "name" "flower" "password" "@flower-password@" "tags" (list "monitoring")) -}}
+{{- $names := include "millrace.rabbitmqUsers" . | fromJsonArray -}}
+{{- $tags := dict "admin" (list "administrator") "flower" (list "monitoring") -}}
+{{- $users := list -}}
+{{- range $names -}}
+{{- $users = append $users (dict "name" . "password" (printf "@%s-password@" .) "tags" (get $tags . | default list)) -}}
+{{- end -}}
 {{- $vhost := include "millrace.vhost" . -}}
 {{- $any := "^(?!amq\\.).+$" -}}
 {{- $own := "^(millrace|system)(\\.dead)?$|^celeryev|^celery_delayed_|^millrace\\.operator\\." -}}
 {{- $operatorWrites := printf "%s|^([0-9a-f-]+\\.reply\\.)?celery\\.pidbox$" $own -}}
 {{- $operatorReads := printf "%s|^([0-9a-f-]+\\.)?reply\\.celery\\.pidbox$" $own -}}
 {{- $flower := "^celeryev|celery\\.pidbox$" -}}
-{{- $permissions := list
-  (dict "vhost" $vhost "user" "admin" "configure" ".*" "write" ".*" "read" ".*")
-  (dict "vhost" $vhost "user" "worker" "configure" $any "write" $any "read" $any)
-  (dict "vhost" $vhost "user" "operator" "configure" $any "write" $operatorWrites "read" $operatorReads)
-  (dict "vhost" $vhost "user" "flower" "configure" $flower "write" $flower "read" $flower) -}}
+{{- $exchanges := "^millrace(\\.dead)?$" -}}
+{{- $rights := dict
+  "admin" (dict "configure" ".*" "write" ".*" "read" ".*")
+  "worker" (dict "configure" $any "write" $any "read" $any)
+  "operator" (dict "configure" $any "write" $operatorWrites "read" $operatorReads)
+  "flower" (dict "configure" $flower "write" $flower "read" $flower)
+  "gateway" (dict "configure" $any "write" $any "read" (printf "%s|\\.dead$" $exchanges))
+  "ingest" (dict "configure" $any "write" $any "read" $exchanges) -}}
+{{- $permissions := list -}}
+{{- range $names -}}
+{{- $permissions = append $permissions (merge (dict "vhost" $vhost "user" .) (get $rights .)) -}}
+{{- end -}}
 {{- dict "users" $users "permissions" $permissions "vhosts" (list (dict "name" $vhost)) | toJson -}}
 {{- end }}
 

@@ -7,12 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from millrace_contracts.models import ModelDescription, TensorDescription
+from millrace_contracts.predictions import Parameters
+
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """One input of a model: its name, Triton datatype, and shape for one record (-1 is any length)."""
+    """One input or output of a model: its name, Triton datatype, and shape for one record (-1 is any length)."""
 
     name: str
     datatype: str
@@ -29,11 +32,38 @@ class ModelSignature:
     inputs: tuple[TensorSpec, ...]
     max_batch_size: int
     """0: a request is one record and its tensors have no batch axis."""
+    outputs: tuple[TensorSpec, ...] = ()
+    versions: tuple[str, ...] = ()
+    """The versions that Triton had loaded at that time."""
+    platform: str = ""
 
     @property
     def batches(self) -> bool:
         """Whether the first axis of every tensor is the batch."""
         return self.max_batch_size > 0
+
+    def has_same_form(self, other: "ModelSignature") -> bool:
+        """Say whether a record that was encoded for this one fits the other just as well."""
+        return (self.inputs, self.max_batch_size) == (other.inputs, other.max_batch_size)
+
+    def description(self) -> ModelDescription:
+        """Answer what those need to know who never see Triton."""
+        batch = [-1] if self.batches else []
+
+        def described(specs: tuple[TensorSpec, ...]) -> list[TensorDescription]:
+            return [
+                TensorDescription(name=spec.name, datatype=spec.datatype, shape=[*batch, *spec.dims]) for spec in specs
+            ]
+
+        return ModelDescription(
+            name=self.name,
+            platform=self.platform,
+            versions=list(self.versions),
+            inputs=described(self.inputs),
+            outputs=described(self.outputs),
+            optional_inputs=[spec.name for spec in self.inputs if spec.optional],
+            max_batch_size=self.max_batch_size,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +80,14 @@ class ModelClient(Protocol):
     def describe(self, name: str, version: str, *, timeout_seconds: float) -> ModelSignature:
         """Describe the model, or raise ModelMissing, ModelUnsuitable or TritonUnavailable."""
 
-    def infer(self, signature: ModelSignature, inputs: Mapping[str, Array], *, timeout_seconds: float) -> Answer:
+    def infer(
+        self,
+        signature: ModelSignature,
+        inputs: Mapping[str, Array],
+        *,
+        timeout_seconds: float,
+        parameters: Parameters | None = None,
+    ) -> Answer:
         """Compute one request, or raise a BatchError, JobImpossible or TritonUnavailable."""
 
 

@@ -5,12 +5,13 @@ on first use, and again in a process that was forked from one that had it.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Never
 
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
+from millrace_contracts.predictions import Parameters
 from millrace_worker.errors import (
     BatchFailed,
     BatchRejected,
@@ -57,7 +58,14 @@ class TritonClient:
                 raise ModelUnsuitable(f"Triton does not describe model {_label(name, version)}: {refusal}") from error
         return _signature(name, version, metadata=metadata, config=answer["config"])
 
-    def infer(self, signature: ModelSignature, inputs: Mapping[str, Array], *, timeout_seconds: float) -> Answer:
+    def infer(
+        self,
+        signature: ModelSignature,
+        inputs: Mapping[str, Array],
+        *,
+        timeout_seconds: float,
+        parameters: Parameters | None = None,
+    ) -> Answer:
         """Compute one request, or raise a BatchError, JobImpossible or TritonUnavailable."""
         types = {spec.name: spec.datatype for spec in signature.inputs}
         tensors = []
@@ -67,11 +75,20 @@ class TritonClient:
             tensors.append(tensor)
         name, version = signature.name, signature.requested_version
         try:
-            result = self._connected().infer(name, tensors, model_version=version, client_timeout=timeout_seconds)
+            result = self._connected().infer(
+                name,
+                tensors,
+                model_version=version,
+                client_timeout=timeout_seconds,
+                parameters=dict(parameters) if parameters else None,
+            )
             response = result.get_response()
             outputs = {output.name: result.as_numpy(output.name) for output in response.outputs}
         except InferenceServerException as error:
             self._raise_translated(error, name, version)
+        except (TypeError, ValueError) as error:
+            # Protobuf refuses what does not fit its field, such as a parameter beyond 64 bits.
+            raise BatchRejected(f"the request cannot be sent: {error}") from error
         return Answer(outputs, str(response.model_version))
 
     def _connected(self) -> Any:
@@ -136,11 +153,9 @@ def _signature(name: str, version: str, *, metadata: Mapping[str, Any], config: 
         raise ModelUnsuitable(f"model {_label(name, version)} needs sequences, and records of a job are independent")
     max_batch_size = int(config.get("max_batch_size", 0))
     optional = {entry["name"] for entry in config.get("input", []) if entry.get("optional")}
-    return ModelSignature(
-        name=name,
-        requested_version=version,
-        max_batch_size=max_batch_size,
-        inputs=tuple(
+
+    def specs(entries: Iterable[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
+        return tuple(
             TensorSpec(
                 name=entry["name"],
                 datatype=entry["datatype"],
@@ -148,8 +163,17 @@ def _signature(name: str, version: str, *, metadata: Mapping[str, Any], config: 
                 dims=tuple(int(size) for size in entry.get("shape", []))[1 if max_batch_size > 0 else 0 :],
                 optional=entry["name"] in optional,
             )
-            for entry in metadata.get("inputs", [])
-        ),
+            for entry in entries
+        )
+
+    return ModelSignature(
+        name=name,
+        requested_version=version,
+        max_batch_size=max_batch_size,
+        inputs=specs(metadata.get("inputs", [])),
+        outputs=specs(metadata.get("outputs", [])),
+        versions=tuple(metadata.get("versions", [])),
+        platform=str(metadata.get("platform", "")),
     )
 
 

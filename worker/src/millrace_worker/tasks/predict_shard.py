@@ -6,7 +6,6 @@ first.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from millrace_contracts.errors import RecordError
 from millrace_contracts.ledger import BeginShard
@@ -15,8 +14,8 @@ from millrace_contracts.tasks import FinalizeTask, ShardTask
 from millrace_worker.context import Context
 from millrace_worker.errors import JobOver, LedgerUnavailable, RecordInvalid, Unavailable
 from millrace_worker.inference import batches, codec
-from millrace_worker.inference.model import ModelClient, ModelSignature
 from millrace_worker.inference.predict import Limits, Outcome, Predicted, predict
+from millrace_worker.inference.requests import Requests
 from millrace_worker.ledger import MAX_STARTS, FailureTally, ShardCounts
 from millrace_worker.logs import get_logger
 from millrace_worker.records import Record, fail, read_records
@@ -73,7 +72,7 @@ def _compute(task: ShardTask, context: Context) -> ShardOutcome:
                 encoded[i] = codec.encode(record.value, signature)
             except RecordInvalid as error:
                 failures[i] = fail(record, RecordError.INVALID_RECORD, str(error))
-    requests = _Requests(models, signature, encoded, timeout_seconds=spec.request_timeout_seconds)
+    requests = Requests(models, signature, encoded, timeout_seconds=spec.request_timeout_seconds)
 
     def check() -> None:
         _check_that_job_goes_on(context, spec.job.uid)
@@ -89,31 +88,6 @@ def _compute(task: ShardTask, context: Context) -> ShardOutcome:
         check=check,
     )
     return _sorted_out(records, outcomes, failures, model_version=requests.model_version)
-
-
-class _Requests:
-    """Sends batches of encoded records, and keeps which model version answered last."""
-
-    def __init__(
-        self,
-        models: ModelClient,
-        signature: ModelSignature,
-        encoded: Mapping[int, codec.Tensors],
-        *,
-        timeout_seconds: float,
-    ) -> None:
-        self._models = models
-        self._signature = signature
-        self._encoded = encoded
-        self._timeout_seconds = timeout_seconds
-        self.model_version = ""
-
-    def send(self, positions: tuple[int, ...]) -> list[dict[str, Any]]:
-        """Send one request and answer the outputs of each of its records."""
-        request = codec.join([self._encoded[position] for position in positions], self._signature)
-        answer = self._models.infer(self._signature, request, timeout_seconds=self._timeout_seconds)
-        self.model_version = answer.model_version
-        return codec.split(answer, self._signature, row_count=len(positions))
 
 
 def _sorted_out(

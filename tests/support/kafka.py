@@ -1,0 +1,168 @@
+"""A real Kafka of one node, as the chart runs it: the same image, the same command."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from containers import Container, free_port
+from waiters import wait_until
+
+IMAGE = "millrace/kafka:4.3.1"
+CLUSTER_ID = "MillraceTestKafka00000"
+START = (
+    "/opt/kafka/bin/kafka-storage.sh format --ignore-formatted --cluster-id $CLUSTER_ID --config $PROPERTIES"
+    " && exec /opt/kafka/bin/kafka-server-start.sh $PROPERTIES"
+)
+
+
+def properties(port: int) -> str:
+    """Write the configuration of a broker that clients of this machine find at a port."""
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": "1@localhost:9093",
+        # One listener for clients: the port inside is the port outside, so what Kafka advertises is true for both.
+        "listeners": f"PLAINTEXT://:{port},CONTROLLER://localhost:9093",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": "/var/lib/kafka/data",
+        "offsets.topic.num.partitions": 1,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.num.partitions": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        # Tests kill consumers and wait until the others notice.
+        "group.min.session.timeout.ms": 1000,
+        "num.network.threads": 2,
+        "num.io.threads": 2,
+        "auto.create.topics.enable": "false",
+        # By default 128 MB of heap, and the broker dies at start where it has less.
+        "log.cleaner.dedupe.buffer.size": 4_194_304,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+@dataclass
+class Kafka:
+    """One broker, and what tests ask of it."""
+
+    container: Container
+    port: int
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients of this machine find it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of a process of ours that uses it."""
+        return {"MILLRACE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers}
+
+    def is_ready(self) -> bool:
+        """Say whether it answers what it is."""
+        try:
+            return bool(AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0}).list_topics(timeout=1))
+        except KafkaException:
+            return False
+
+    def wait_until_ready(self, *, timeout_seconds: float = 60.0) -> None:
+        """Wait until it serves clients."""
+        wait_until(
+            self.is_ready, what="Kafka", timeout_seconds=timeout_seconds, explain=self.container.last_lines
+        )
+
+    def create_topics(self, *names: str, partitions: int = 1) -> None:
+        """Make topics, and wait until they have leaders."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        for made in admin.create_topics([NewTopic(name, partitions, 1) for name in names], operation_timeout=20).values():
+            made.result(timeout=20)
+        for name in names:
+            wait_until(
+                lambda name=name: len(admin.list_topics(name, timeout=5).topics[name].partitions) == partitions,  # type: ignore[misc] # bound by default
+                what=f"the partitions of {name}",
+                timeout_seconds=20,
+                interval_seconds=0.05,
+            )
+
+    def producer(self) -> Producer:
+        """Make a producer whose messages are safe when it is flushed."""
+        return Producer({"bootstrap.servers": self.bootstrap_servers, "acks": "all", "linger.ms": 5})
+
+    def produce(self, topic: str, *values: Any, partition: int = 0) -> None:
+        """Write messages (bytes as they are, everything else as JSON) and wait until Kafka has them."""
+        producer = self.producer()
+        for value in values:
+            payload = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
+            producer.produce(topic, value=payload, partition=partition)
+        assert producer.flush(20) == 0
+
+    def read(self, topic: str, count: int, *, timeout_seconds: float = 20.0) -> list[Message]:
+        """Wait for the first messages of a topic of one partition."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "tests", "enable.auto.commit": False})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found: list[Message] = []
+        try:
+
+            def enough() -> bool:
+                found.extend(message for message in consumer.consume(count, 0.2) if message.error() is None)
+                return len(found) >= count
+
+            wait_until(
+                enough,
+                what=f"{count} messages in {topic}",
+                timeout_seconds=timeout_seconds,
+                interval_seconds=0.01,
+                explain=lambda: found,
+            )
+        finally:
+            consumer.close()
+        return found
+
+    def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
+        """Answer the committed offset of each partition; -1001 where nothing was committed."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
+        try:
+            answers = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=10)
+            return {answer.partition: answer.offset for answer in answers}
+        finally:
+            consumer.close()
+
+
+@contextmanager
+def running_kafka(folder: Path) -> Iterator[Kafka]:
+    """Start a broker, wait until it serves, and remove it in the end."""
+    port = free_port()
+    file = folder / "server.properties"
+    file.write_text(properties(port))
+    folder.chmod(0o755)
+    container = Container(
+        image=IMAGE,
+        ports={port: port},
+        command=["sh", "-c", START],
+        options=[
+            f"--volume={file}:/etc/millrace-kafka/server.properties:ro",
+            "--env=PROPERTIES=/etc/millrace-kafka/server.properties",
+            f"--env=CLUSTER_ID={CLUSTER_ID}",
+            "--env=KAFKA_HEAP_OPTS=-Xms128m -Xmx192m",
+            "--read-only",
+            "--tmpfs=/tmp",
+        ],
+    )
+    container.create()
+    try:
+        kafka = Kafka(container, port)
+        kafka.wait_until_ready()
+        yield kafka
+    finally:
+        container.remove()

@@ -1,0 +1,94 @@
+"""Answers that workers kept, by version of the model; a cache that is away costs time and nothing else.
+
+The version that serves is read anew for each look-up, so an answer of an old version is never given after a new one
+serves. While it is not known there is no key, and so no cache.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import RedisError
+
+from millrace_contracts.models import serving_key
+from millrace_contracts.predictions import cache_key
+from millrace_gateway.asked import Asked, Record
+from millrace_gateway.metrics import Metrics
+from millrace_gateway.pipelining import Pipelined
+from millrace_worker.logs import get_logger
+
+REST_SECONDS: Final = 1.0
+"""A cache that did not answer is left alone for so long, so that its timeout is not added to each request."""
+
+T = TypeVar("T")
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer of the cache."""
+
+    model_version: str
+    outputs: dict[str, Any]
+
+
+class Cache:
+    """Looks answers up; workers write them."""
+
+    def __init__(self, cache: Pipelined | None, state: Pipelined, metrics: Metrics) -> None:
+        self._cache = cache
+        self._state = state
+        self._metrics = metrics
+        self._rests_until = 0.0
+
+    def is_wanted(self, asked: Asked) -> bool:
+        """Say whether answers to this may come from the cache, or be shared."""
+        return asked.may_use_cache and asked.model.cache_ttl_seconds > 0
+
+    async def version(self, asked: Asked) -> str:
+        """Answer the version that will answer: the one that was asked for, or the one that serves; "" if unknown."""
+        if asked.version:
+            return asked.version
+        try:
+            serving = await self._state.ask("GET", serving_key(asked.model.name))
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(asked, error)
+            return ""
+        return serving.decode() if serving else ""
+
+    @staticmethod
+    def key(asked: Asked, record: Record, version: str) -> str:
+        """Name the entry of a record."""
+        return cache_key(asked.model.name, version, record.value, asked.parameters)
+
+    async def look_up(self, asked: Asked, key: str) -> Kept | None:
+        """Answer what the cache holds; nothing where it does not answer."""
+        text = await self.attempt(asked, lambda cache: cache.ask("GET", key))
+        if text is None:
+            return None
+        try:
+            found = json.loads(text)
+            kept = Kept(str(found["model_version"]), dict(found["outputs"]))
+        except (ValueError, KeyError, TypeError) as error:
+            self._failed(asked, error)
+            return None
+        self._metrics.cache(asked.model.name, "hit")
+        return kept
+
+    async def attempt(self, asked: Asked, command: Callable[[Pipelined], Awaitable[T]]) -> T | None:
+        """Do something with the cache; None where there is none, or it does not answer."""
+        if self._cache is None or monotonic() < self._rests_until:
+            return None
+        try:
+            return await command(self._cache)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(asked, error)
+            self._rests_until = monotonic() + REST_SECONDS
+            return None
+
+    def _failed(self, asked: Asked, error: Exception) -> None:
+        self._metrics.cache(asked.model.name, "error")
+        log.warning("the cache does not answer; computing instead", model=asked.model.name, error=type(error).__name__)

@@ -1,0 +1,90 @@
+"""What the bridge asks Kafka besides records: whether topics exist, and how far they reach."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from millrace_ingest.errors import KafkaUnavailable
+from millrace_ingest.settings import Stream
+from millrace_worker.logs import get_logger
+
+ANSWER_SECONDS: Final = 5.0
+
+Place = tuple[str, int]
+
+log = get_logger(__name__)
+
+
+class Topics:
+    """A client for questions."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._admin = AdminClient({**config, "error_cb": lambda _: None})
+
+    def ensure(self, stream: Stream) -> None:
+        """Make the two topics of a stream where that is wanted, or say which is missing.
+
+        Raises:
+            KafkaUnavailable: Kafka does not answer.
+        """
+        try:
+            known = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+            missing = [name for name in (stream.topic, stream.dead_letters) if name not in known]
+            if missing and not stream.create_topics.enabled:
+                log.error("topics are missing; create them, or set createTopics.enabled", topics=missing)
+            elif missing:
+                self._create(missing, stream)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka does not say which topics it has: {error}") from error
+
+    def lag(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
+        """Answer how many records of each partition the group has not committed; without those nobody knows.
+
+        Raises:
+            KafkaUnavailable: Kafka does not answer.
+        """
+        if not places:
+            self.check()
+            return {}
+        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        first = {TopicPartition(*place): OffsetSpec.earliest() for place in places}
+        try:
+            ends = self._offsets(asked)
+            starts = self._offsets(first)
+            question = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+            answer = self._admin.list_consumer_group_offsets([question], request_timeout=ANSWER_SECONDS)[group].result()
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka does not say how far its partitions reach: {error}") from error
+        committed = {(one.topic, one.partition): one.offset for one in answer.topic_partitions or [] if not one.error}
+        return {
+            place: ends[place] - max(starts.get(place, 0), committed.get(place, 0)) for place in places if place in ends
+        }
+
+    def check(self) -> None:
+        """Ask anything.
+
+        Raises:
+            KafkaUnavailable: Kafka does not answer.
+        """
+        try:
+            self._admin.list_topics(timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise KafkaUnavailable(f"Kafka does not answer: {error}") from error
+
+    def _offsets(self, asked: dict[TopicPartition, OffsetSpec]) -> dict[Place, int]:
+        answers = self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS)
+        return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
+
+    def _create(self, names: Sequence[str], stream: Stream) -> None:
+        wanted = stream.create_topics
+        topics = [NewTopic(name, wanted.partitions, wanted.replication_factor) for name in names]
+        for name, made in self._admin.create_topics(topics, operation_timeout=ANSWER_SECONDS).items():
+            try:
+                made.result()
+                log.info("topic created", topic=name, partitions=wanted.partitions)
+            except KafkaException as error:
+                # Another replica of this stream was quicker.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise

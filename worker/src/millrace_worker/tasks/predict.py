@@ -1,0 +1,254 @@
+"""Predict single records of many callers: each has an answer of its own, which becomes final once.
+
+May run any number of times, also at the same time: what is final is not computed again, and the first answer stays.
+Redis is asked twice, at the beginning and at the end, whatever the number of records.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from millrace_contracts.errors import RecordError
+from millrace_contracts.models import ModelDescription
+from millrace_contracts.predictions import (
+    CachedAnswer,
+    Prediction,
+    PredictionError,
+    PredictionFailure,
+    PredictionState,
+    PredictItem,
+    PredictTask,
+    cache_key,
+)
+from millrace_worker.context import Context
+from millrace_worker.errors import (
+    JobImpossible,
+    ModelMissing,
+    ModelUnsuitable,
+    RecordInvalid,
+    TritonUnavailable,
+    WorkerError,
+)
+from millrace_worker.inference import batches, codec
+from millrace_worker.inference.model import ModelSignature
+from millrace_worker.inference.predict import Limits, NotPredicted, Outcome, Predicted, predict
+from millrace_worker.inference.requests import Requests
+from millrace_worker.ledger import MAX_STARTS
+from millrace_worker.logs import get_logger
+
+LIMITS: Final = Limits(requests_in_flight=4, retries_per_record=2)
+
+TRIES_FOR_ABSENT_MODEL: Final = 4
+"""How often a task comes back for a model that was served before: Triton may be loading it anew."""
+
+log = get_logger(__name__)
+
+
+class DeadlinePassed(WorkerError):  # noqa: N818 - it says what happened
+    """Nobody wants the answers any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What the message says of itself."""
+
+    task_id: str
+    starts: int = 0
+    """How often a worker had it before and neither acked nor sent it back with a countdown."""
+    retries: int = 0
+    """How often it came again because something was unavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Computed:
+    outcomes: Mapping[int, Outcome]
+    versions: Mapping[int, str]
+    description: ModelDescription | None = None
+    """Where Triton was asked just now."""
+
+
+def predict_items(task: PredictTask, context: Context, *, delivery: Delivery) -> list[Prediction]:
+    """Make every answer of the task final, and answer all of them but those that were cancelled.
+
+    Raises Unavailable when the task must come again.
+    """
+    known = context.answers.read([item.id for item in task.items])
+    final = [one for one in known.values() if one.is_final]
+    not_needed = {one.id for one in final}
+    items = [item for item in task.items if item.id not in not_needed]
+    new: list[Prediction] = []
+    description = None
+    if delivery.starts and len(items) > 1:
+        _halve(task, items, context, delivery)
+    elif items:
+        accepted = {one.id: one.accepted_at for one in known.values()}
+        writer = _Writer(task, accepted=accepted, now=context.now())
+        new, description = _answer(task, items, context, delivery=delivery, writer=writer)
+    if new:
+        context.answers.settle(new, task, description=description)
+    log.info(
+        "predictions done",
+        model=task.model.name,
+        succeeded=sum(one.state == PredictionState.SUCCEEDED for one in new),
+        failed=sum(one.state == PredictionState.FAILED for one in new),
+        not_needed=len(final),
+    )
+    return [one for one in (*final, *new) if one.state != PredictionState.CANCELLED]
+
+
+class _Writer:
+    """Writes the final answers of one task."""
+
+    def __init__(self, task: PredictTask, *, accepted: Mapping[str, float], now: float) -> None:
+        self._task = task
+        self._accepted = accepted
+        self._now = now
+
+    def success(self, item: PredictItem, outputs: dict[str, object], *, version: str, finished_at: float) -> Prediction:
+        return Prediction(
+            id=item.id,
+            state=PredictionState.SUCCEEDED,
+            model=self._task.model.name,
+            model_version=version,
+            outputs=outputs,
+            accepted_at=self._accepted.get(item.id, self._now),
+            finished_at=finished_at,
+        )
+
+    def failure(self, item: PredictItem, code: PredictionError, message: str, *, finished_at: float) -> Prediction:
+        return Prediction(
+            id=item.id,
+            state=PredictionState.FAILED,
+            model=self._task.model.name,
+            error=PredictionFailure(code=code, message=message),
+            accepted_at=self._accepted.get(item.id, self._now),
+            finished_at=finished_at,
+        )
+
+
+def _answer(
+    task: PredictTask, items: Sequence[PredictItem], context: Context, *, delivery: Delivery, writer: _Writer
+) -> tuple[list[Prediction], ModelDescription | None]:
+    def all_failed(code: PredictionError, message: str) -> tuple[list[Prediction], None]:
+        now = context.now()
+        return [writer.failure(item, code, message, finished_at=now) for item in items], None
+
+    if delivery.starts >= MAX_STARTS:
+        return all_failed(PredictionError.WORKER_LOST, _lost(context))
+    try:
+        _check_deadline(task, context)
+        computed = _compute(task, items, context)
+    except DeadlinePassed:
+        return all_failed(PredictionError.DEADLINE_EXCEEDED, "the deadline of the request passed before an answer")
+    except ModelMissing as error:
+        if _may_come_back(task, context, delivery):
+            raise TritonUnavailable(f"a model that was served before is not there now: {error}") from error
+        return all_failed(PredictionError.MODEL_NOT_FOUND, str(error))
+    except ModelUnsuitable as error:
+        return all_failed(PredictionError.MODEL_INCOMPATIBLE, str(error))
+    _cache(task, items, computed, context)
+    now = context.now()
+    return [
+        writer.success(item, outcome.outputs, version=computed.versions.get(i, ""), finished_at=now)
+        if isinstance(outcome, Predicted)
+        else writer.failure(item, PredictionError(outcome.code), outcome.message, finished_at=now)
+        for i, item in enumerate(items)
+        for outcome in (computed.outcomes[i],)
+    ], computed.description
+
+
+def _compute(task: PredictTask, items: Sequence[PredictItem], context: Context) -> _Computed:
+    """Predict by what is remembered of the model, and again by what Triton says now where that could matter."""
+    name, version = task.model.name, task.model.version
+    remembered, first = context.known_models.recall(name, version), None
+    if remembered is not None:
+        try:
+            first = _attempt(task, items, context, remembered)
+        except JobImpossible as error:
+            log.info("the model is not as it was; asking Triton anew", model=name, why=str(error))
+        else:
+            if not _is_doubtful(first, remembered):
+                return first
+    signature = context.known_models.describe(name, version)
+    if first is None or remembered is None or not signature.has_same_form(remembered):
+        first = _attempt(task, items, context, signature)
+    return _Computed(outcomes=first.outcomes, versions=first.versions, description=signature.description())
+
+
+def _is_doubtful(computed: _Computed, remembered: ModelSignature) -> bool:
+    """Say whether an outcome may come from a description that is out of date."""
+    is_refused = any(isinstance(outcome, NotPredicted) for outcome in computed.outcomes.values())
+    return is_refused or not set(computed.versions.values()) <= set(remembered.versions)
+
+
+def _attempt(task: PredictTask, items: Sequence[PredictItem], context: Context, signature: ModelSignature) -> _Computed:
+    encoded: dict[int, codec.Tensors] = {}
+    outcomes: dict[int, Outcome] = {}
+    for i, item in enumerate(items):
+        try:
+            encoded[i] = codec.encode(item.record, signature)
+        except RecordInvalid as error:
+            outcomes[i] = NotPredicted(code=RecordError.INVALID_RECORD, message=str(error))
+    timeout = float(task.request_timeout_seconds)
+    if task.deadline is not None:
+        timeout = min(timeout, max(0.05, task.deadline - context.now()))
+    models = context.models()
+    requests = Requests(models, signature, encoded, timeout_seconds=timeout, parameters=task.parameters)
+    outcomes |= predict(
+        batches.group(encoded, rows=batches.request_rows(signature, None)),
+        send=requests.send,
+        limits=LIMITS,
+        pace=context.pace,
+        check=lambda: _check_deadline(task, context),
+    )
+    return _Computed(outcomes=outcomes, versions=requests.versions)
+
+
+def _check_deadline(task: PredictTask, context: Context) -> None:
+    if task.deadline is not None and context.now() > task.deadline:
+        raise DeadlinePassed
+
+
+def _may_come_back(task: PredictTask, context: Context, delivery: Delivery) -> bool:
+    """Say whether the model was served before, so that its absence may pass. A version that is asked for stays away."""
+    if task.model.version or not context.settings.triton_url or delivery.retries >= TRIES_FOR_ABSENT_MODEL:
+        return False
+    return context.answers.is_known_model(task.model.name)
+
+
+def _cache(task: PredictTask, items: Sequence[PredictItem], computed: _Computed, context: Context) -> None:
+    """Cache before anybody sees the answers, so that whoever waited for the same one finds it there."""
+    if not task.cache_ttl_seconds:
+        return
+    entries = {}
+    for i, outcome in computed.outcomes.items():
+        version = computed.versions.get(i, "")
+        if isinstance(outcome, Predicted) and version:
+            try:
+                key = cache_key(task.model.name, version, items[i].record, task.parameters)
+            except ValueError:
+                # A field that no model reads may hold what JSON cannot name; such a record is never looked up.
+                continue
+            entries[key] = CachedAnswer(model_version=version, outputs=outcome.outputs)
+    context.prediction_cache.store(entries, ttl_seconds=task.cache_ttl_seconds)
+
+
+def _halve(task: PredictTask, items: Sequence[PredictItem], context: Context, delivery: Delivery) -> None:
+    """Send the records on in two messages: if one of them ends each worker, it will end up alone."""
+    middle = len(items) // 2
+    for number, part in enumerate((items[:middle], items[middle:])):
+        half = task.model_copy(update={"items": list(part)})
+        context.publisher.publish_predict(half, task_id=f"{delivery.task_id}.{number}", queue=context.settings.queue)
+    log.warning(
+        "a worker was lost with these predictions; they go on in two halves",
+        task_id=delivery.task_id,
+        records=len(items),
+        starts=delivery.starts,
+    )
+
+
+def _lost(context: Context) -> str:
+    return (
+        f"each of {MAX_STARTS} workers that began this prediction died or ran into the task time limit "
+        f"({context.settings.task_time_limit_seconds} s); see the logs of the pool's pods"
+    )

@@ -72,20 +72,22 @@ class Kafka:
     def is_ready(self) -> bool:
         """Say whether it answers what it is."""
         try:
-            return bool(AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0}).list_topics(timeout=1))
+            return bool(
+                AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0}).list_topics(timeout=1)
+            )
         except KafkaException:
             return False
 
     def wait_until_ready(self, *, timeout_seconds: float = 60.0) -> None:
         """Wait until it serves clients."""
-        wait_until(
-            self.is_ready, what="Kafka", timeout_seconds=timeout_seconds, explain=self.container.last_lines
-        )
+        wait_until(self.is_ready, what="Kafka", timeout_seconds=timeout_seconds, explain=self.container.last_lines)
 
     def create_topics(self, *names: str, partitions: int = 1) -> None:
         """Make topics, and wait until they have leaders."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
-        for made in admin.create_topics([NewTopic(name, partitions, 1) for name in names], operation_timeout=20).values():
+        for made in admin.create_topics(
+            [NewTopic(name, partitions, 1) for name in names], operation_timeout=20
+        ).values():
             made.result(timeout=20)
         for name in names:
             wait_until(
@@ -109,7 +111,9 @@ class Kafka:
 
     def read(self, topic: str, count: int, *, timeout_seconds: float = 20.0) -> list[Message]:
         """Wait for the first messages of a topic of one partition."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "tests", "enable.auto.commit": False})
+        consumer = Consumer(
+            {"bootstrap.servers": self.bootstrap_servers, "group.id": "tests", "enable.auto.commit": False}
+        )
         consumer.assign([TopicPartition(topic, 0, 0)])
         found: list[Message] = []
         try:

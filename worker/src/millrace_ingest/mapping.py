@@ -77,7 +77,9 @@ class Mapper:
         except (ValueError, RecursionError) as error:
             raise _Refused(f"the value is not JSON that can be passed on ({type(error).__name__})") from error
         if len(encoded) > MAX_RECORD_BYTES:
-            raise _Refused(f"the record takes {len(encoded)} bytes as a task's argument; at most {MAX_RECORD_BYTES} fit")
+            raise _Refused(
+                f"the record takes {len(encoded)} bytes as a task's argument; at most {MAX_RECORD_BYTES} fit"
+            )
         return encoded
 
     def _value(self, raw: Raw) -> dict[str, Any]:

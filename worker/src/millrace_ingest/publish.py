@@ -62,7 +62,9 @@ def outgoing(batch: Batch, *, stream: str, task: str, origin: str, on_confirmed:
 class Publisher:
     """Owns the connection to RabbitMQ and everything that waits for it."""
 
-    def __init__(self, url: str, queue: str, *, clock: Callable[[], float], on_published: Callable[[int], None]) -> None:
+    def __init__(
+        self, url: str, queue: str, *, clock: Callable[[], float], on_published: Callable[[int], None]
+    ) -> None:
         self._url = url
         self._queue = queue
         self._clock = clock

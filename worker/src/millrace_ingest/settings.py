@@ -114,7 +114,9 @@ def read_settings() -> BridgeSettings:
         return BridgeSettings()
     except ValidationError as error:
         # The cause holds the values, passwords among them, so it is left out on purpose.
-        raise SettingsInvalid(f"the environment of this process is not usable: {_problems(error, 'MILLRACE_')}") from None
+        raise SettingsInvalid(
+            f"the environment of this process is not usable: {_problems(error, 'MILLRACE_')}"
+        ) from None
 
 
 def read_stream(file: Path) -> Stream:

@@ -39,8 +39,8 @@ class Topics:
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka does not say which topics it has: {error}") from error
 
-    def lag(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
-        """Answer how many records of each partition the group has not committed; without those nobody knows.
+    def lag(self, stream: Stream, places: Sequence[Place]) -> dict[Place, int]:
+        """Answer how many records of each partition the group has not committed; without those that nobody knows.
 
         Raises:
             KafkaUnavailable: Kafka does not answer.
@@ -48,19 +48,17 @@ class Topics:
         if not places:
             self.check()
             return {}
-        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
-        first = {TopicPartition(*place): OffsetSpec.earliest() for place in places}
+        question = ConsumerGroupTopicPartitions(stream.group, [TopicPartition(*place) for place in places])
         try:
-            ends = self._offsets(asked)
-            starts = self._offsets(first)
-            question = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
-            answer = self._admin.list_consumer_group_offsets([question], request_timeout=ANSWER_SECONDS)[group].result()
+            starts, ends = self._offsets(places, OffsetSpec.earliest()), self._offsets(places, OffsetSpec.latest())
+            answers = self._admin.list_consumer_group_offsets([question], request_timeout=ANSWER_SECONDS)
+            group = answers[stream.group].result()
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka does not say how far its partitions reach: {error}") from error
-        committed = {(one.topic, one.partition): one.offset for one in answer.topic_partitions or [] if not one.error}
-        return {
-            place: ends[place] - max(starts.get(place, 0), committed.get(place, 0)) for place in places if place in ends
-        }
+        known = {(one.topic, one.partition): one.offset for one in group.topic_partitions or [] if one.offset >= 0}
+        # Who begins with the earliest record and has committed nothing has them all before it.
+        committed = {**starts, **known} if stream.start_from == "earliest" else known
+        return {place: ends[place] - max(committed[place], starts[place]) for place in places if place in committed}
 
     def check(self) -> None:
         """Ask anything.
@@ -73,7 +71,8 @@ class Topics:
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka does not answer: {error}") from error
 
-    def _offsets(self, asked: dict[TopicPartition, OffsetSpec]) -> dict[Place, int]:
+    def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(*place): which for place in places}
         answers = self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS)
         return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
 

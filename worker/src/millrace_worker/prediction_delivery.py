@@ -49,8 +49,7 @@ def register_predictions(app: Any, context: Context) -> None:
 
         # The copy is sent by Celery, and what its property reply_to says no longer counts.
         kwargs = {"payload": {**payload, "reply_to": task.reply_to}}
-        left = None if task.deadline is None else task.deadline - context.now()
-        _deliver(self, context, work, about=about, kwargs=kwargs, at_most_seconds=left)
+        _deliver(self, context, work, about=about, kwargs=kwargs, deadline=task.deadline)
 
     @app.task(name=PREDICT_EVENTS, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_predict_events(self: Any, batch: Any, predict: Any) -> None:

@@ -8,6 +8,7 @@ An Unavailable publishes the message again with a countdown, for ever, and frees
 is raised gives the message back to the queue, which dead-letters it after its delivery limit.
 """
 
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -65,13 +66,14 @@ def come_again(
     *,
     about: Mapping[str, Any],
     kwargs: Mapping[str, Any] | None = None,
-    at_most_seconds: float | None = None,
+    deadline: float | None = None,
 ) -> None:
     """Publish the message again with a countdown, and end this one; back to the queue if RabbitMQ takes no copy."""
     request = celery_task.request
     countdown = redelivery_seconds(request.retries, jitter=random.random())  # noqa: S311 - spreads load
-    if at_most_seconds is not None:
-        countdown = max(1, min(countdown, round(at_most_seconds + 0.5)))
+    if deadline is not None:
+        # Then it must be there to say that it came too late.
+        countdown = max(1, min(countdown, math.ceil(deadline - context.now())))
     log.warning("task waits", waiting_for=str(error), comes_again_in_seconds=countdown, **about)
     options: dict[str, Any] = {}
     if delivery_count(request):

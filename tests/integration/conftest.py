@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -126,6 +126,12 @@ def new_platform(servers: tuple[Container, Container, Container], folder: Path) 
         queue=f"pool-{uuid.uuid4().hex[:8]}",
         folder=folder,
     )
+
+
+@pytest.fixture(scope="session")
+def make_platform(rabbitmq: Container, redis: Container, triton: Container) -> Callable[[Path], Platform]:
+    """Make pools of which a module has its own kind; whoever makes one closes it."""
+    return lambda folder: new_platform((rabbitmq, redis, triton), folder)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from 
 
   {{ include "millrace.brokerEnv" (dict "root" $ "user" "worker") }}   MILLRACE_BROKER_URL for a user of _definitions.tpl
   {{ include "millrace.redisEnv" $ }}                                  MILLRACE_REDIS_URL
+  {{ include "millrace.resultBackendEnv" $ }}                          where results of a team's own tasks go, if not to Redis
   {{ include "millrace.cacheEnv" $ }}                                  MILLRACE_CACHE_URL, or nothing
   {{ include "millrace.kafkaEnv" $ }}                                  MILLRACE_KAFKA_*, or nothing
   {{ include "millrace.kafkaVolumes" $ }}                              the authority of Kafka as list items, or nothing
@@ -13,7 +14,35 @@ How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from 
 {{- define "millrace.vhost" -}}millrace{{- end }}
 
 {{- define "millrace.brokerEnv" -}}
-{{- if .root.Values.rabbitmq.enabled }}
+{{- $broker := .root.Values.broker }}
+{{- if ne $broker.kind "rabbitmq" }}
+- name: MILLRACE_BROKER_KIND
+  value: {{ $broker.kind }}
+{{- if eq $broker.kind "sqs" }}
+- name: MILLRACE_SQS_REGION
+  value: {{ $broker.sqsRegion | quote }}
+{{- end }}
+{{- with $broker.visibilityTimeoutSeconds }}
+- name: MILLRACE_VISIBILITY_TIMEOUT_SECONDS
+  value: {{ . | quote }}
+{{- end }}
+{{- if $broker.existingSecret }}
+- name: MILLRACE_BROKER_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ $broker.existingSecret }}
+      key: broker-url
+{{- else }}
+- name: BROKER_REDIS_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "millrace.redisSecret" .root }}
+      key: password
+# A database of its own beside the ledger's.
+- name: MILLRACE_BROKER_URL
+  value: redis://:$(BROKER_REDIS_PASSWORD)@{{ .root.Release.Name }}-redis:6379/1
+{{- end }}
+{{- else if .root.Values.rabbitmq.enabled }}
 - name: RABBITMQ_PASSWORD
   valueFrom:
     secretKeyRef:
@@ -27,6 +56,29 @@ How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from 
     secretKeyRef:
       name: {{ .root.Values.externalBroker.existingSecret }}
       key: {{ .user }}-url
+{{- end }}
+{{- end }}
+
+{{/* Whether the chart made the password with which the operator reaches the broker. */}}
+{{- define "millrace.knowsBroker" -}}
+{{- if eq .Values.broker.kind "rabbitmq" -}}
+{{- and .Values.rabbitmq.enabled (not .Values.rabbitmq.auth.existingSecret) -}}
+{{- else -}}
+{{- and (eq .Values.broker.kind "redis") (not .Values.broker.existingSecret) .Values.redis.enabled (not .Values.redis.auth.existingSecret) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "millrace.resultBackendEnv" -}}
+{{- if ne .Values.resultBackend.kind "redis" }}
+- name: MILLRACE_RESULT_BACKEND_KIND
+  value: {{ .Values.resultBackend.kind }}
+{{- end }}
+{{- with .Values.resultBackend.existingSecret }}
+- name: MILLRACE_RESULT_BACKEND_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: result-backend-url
 {{- end }}
 {{- end }}
 

@@ -38,7 +38,16 @@ Peers and rules that several NetworkPolicies share.
 {{- end }}
 
 {{- define "millrace.brokerEgress" -}}
-{{- if .root.Values.rabbitmq.enabled }}
+{{- if ne .root.Values.broker.kind "rabbitmq" }}
+{{- if .root.Values.broker.existingSecret }}
+- ports:
+    {{- range .root.Values.broker.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- else }}
+{{- include "millrace.redisEgress" .root }}
+{{- end }}
+{{- else if .root.Values.rabbitmq.enabled }}
 - to: {{- include "millrace.peers" (dict "root" .root "components" (list "rabbitmq")) | nindent 4 }}
   ports:
     {{- range .ports }}
@@ -59,6 +68,15 @@ Peers and rules that several NetworkPolicies share.
 {{- else }}
 - ports:
     {{- range .Values.externalRedis.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.resultBackendEgress" -}}
+{{- with .Values.resultBackend.ports }}
+- ports:
+    {{- range . }}
     - port: {{ . }}
     {{- end }}
 {{- end }}

@@ -2,6 +2,7 @@
 Worker pools as they are after all defaults.
 
   {{ include "millrace.pools" $ | fromJsonArray }}                        every pool, `system` first, all keys present
+  {{ include "millrace.pipelines" $ | fromJsonArray }}                    every pipeline, as its workers read it
   {{ include "millrace.replicas" (dict "root" $ "name" ... "min" 0) }}    the field `replicas` of a pool's Deployment
 */}}
 
@@ -57,4 +58,22 @@ replicas: {{ .min }}
 replicas: {{ $live.spec.replicas }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* Pipelines name a pool, and workers get the DNS name that has an address for each of its Tritons. */}}
+{{- define "millrace.pipelines" -}}
+{{- $root := . -}}
+{{- $modes := dict -}}
+{{- range include "millrace.pools" . | fromJsonArray }}{{ $_ := set $modes .name .triton.mode }}{{ end -}}
+{{- $pipelines := list -}}
+{{- range .Values.pipelines -}}
+{{- $pipeline := deepCopy . -}}
+{{- with $pipeline.publish.tritons.pool -}}
+{{- $service := printf "%s-triton-%s%s" $root.Release.Name . (ternary "-each" "" (eq (get $modes .) "sidecar")) -}}
+{{- $dns := printf "%s.%s.svc.%s" $service $root.Release.Namespace $root.Values.clusterDomain -}}
+{{- $_ := set $pipeline.publish "tritons" (dict "dns" $dns) -}}
+{{- end -}}
+{{- $pipelines = append $pipelines $pipeline -}}
+{{- end -}}
+{{- $pipelines | toJson -}}
 {{- end }}

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from millrace_operator.actuation.drain import Drainer
 from millrace_operator.actuation.kubernetes_api import KubernetesApi, load_client_configuration
+from millrace_operator.actuation.plan_broker import PlanBroker
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.actuation.worker_control import WorkerControl
 from millrace_operator.api.worker_pool import SourceType
@@ -72,20 +73,16 @@ def _context(settings: OperatorSettings) -> OperatorContext:
     clock, redis = Clock(), _redis(settings)
     kubernetes = KubernetesApi(timeout_seconds=settings.kubernetes_timeout_seconds)
     brokers = _brokers(settings)
-    broker_url = brokers[SourceType.RABBITMQ]
+    is_rabbitmq, broker_url = settings.broker_kind == "rabbitmq", settings.broker_url.get_secret_value()
     return OperatorContext(
         settings=settings,
         redis=redis,
-        publisher=PlanPublisher(
-            broker_url=broker_url,
-            system_queue=settings.system_queue,
-            timeout_seconds=settings.publish_timeout_seconds,
-        ),
-        sources=connect_sources(settings, rabbitmq=_rabbitmq(settings, clock), clock=clock),
+        publisher=PlanPublisher(_plan_broker(settings), queue=settings.system_queue),
+        sources=connect_sources(settings, rabbitmq=_rabbitmq(settings, clock) if is_rabbitmq else None, clock=clock),
         heartbeats=Heartbeats([HeartbeatListener(broker_url=url, clock=clock) for url in brokers.values()]),
         future=OutlookObserver(
             beat=BeatEntries(redis),
-            delayed=DelayedTasks(broker_url=broker_url, clock=clock),
+            delayed=DelayedTasks(broker_url=broker_url, clock=clock) if is_rabbitmq else None,
             on_failure=metrics.count_observation_failure,
         ),
         inference=TritonLoads(timeout_seconds=settings.triton_timeout_seconds, clock=clock),
@@ -102,11 +99,23 @@ def _context(settings: OperatorSettings) -> OperatorContext:
 
 
 def _brokers(settings: OperatorSettings) -> dict[SourceType, str]:
-    """Name the brokers that Celery workers may use."""
-    brokers = {SourceType.RABBITMQ: settings.broker_url.get_secret_value()}
+    """Name the brokers over which Celery workers can be heard and told; SQS carries neither."""
+    brokers = {}
+    if settings.broker_kind == "rabbitmq":
+        brokers[SourceType.RABBITMQ] = settings.broker_url.get_secret_value()
     if settings.redis_broker_url is not None:
         brokers[SourceType.REDIS] = settings.redis_broker_url.get_secret_value()
     return brokers
+
+
+def _plan_broker(settings: OperatorSettings) -> PlanBroker:
+    return PlanBroker(
+        url=settings.broker_url.get_secret_value(),
+        kind=settings.broker_kind,
+        timeout_seconds=settings.publish_timeout_seconds,
+        sqs_region=settings.sqs_region,
+        sqs_tls=settings.sqs_tls,
+    )
 
 
 def _rabbitmq(settings: OperatorSettings, clock: Clock) -> RabbitMqObserver:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -11,10 +11,19 @@ class OperatorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True)
 
-    broker_url: SecretStr = Field(description="amqp://user:password@host:5672/vhost of RabbitMQ.")
-    broker_metrics_urls: Annotated[tuple[str, ...], NoDecode] = Field(
-        description="Prometheus endpoints of all RabbitMQ nodes, e.g. http://host:15692, separated by commas."
+    broker_kind: Literal["rabbitmq", "redis", "sqs"] = Field(
+        default="rabbitmq", description="Where the workers of the platform take their tasks from, and plans go to."
     )
+    broker_url: SecretStr = Field(
+        description="Of that broker: amqp://user:password@host:5672/vhost, redis://:password@host:6379/0 or sqs://."
+    )
+    broker_metrics_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        validate_default=True,
+        description="Prometheus endpoints of all RabbitMQ nodes, e.g. http://host:15692, separated by commas.",
+    )
+    sqs_region: str = Field(default="us-east-1", description="AWS region of the queues, for kind sqs.")
+    sqs_tls: bool = Field(default=True, description="False for an SQS-compatible server that speaks plain HTTP.")
     redis_url: SecretStr = Field(description="redis://:password@host:6379/0 of the job ledger.")
     redis_broker_url: SecretStr | None = Field(
         default=None,
@@ -60,6 +69,14 @@ class OperatorSettings(BaseSettings):
     metrics_port: int = Field(default=8080, ge=1, le=65_535)
     liveness_port: int = Field(default=8081, ge=1, le=65_535)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _the_broker_is_a_source(cls, values: object) -> object:
+        """On kind redis the platform's own broker is what pools of source Redis read."""
+        if isinstance(values, dict) and values.get("broker_kind") == "redis" and not values.get("redis_broker_url"):
+            return values | {"redis_broker_url": values.get("broker_url")}
+        return values
+
     @field_validator("redis_broker_url", "prometheus_url", mode="before")
     @classmethod
     def _blank_is_absent(cls, value: object) -> object:
@@ -76,7 +93,7 @@ class OperatorSettings(BaseSettings):
 
     @field_validator("broker_metrics_urls")
     @classmethod
-    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
+    def _at_least_one(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not value and info.data.get("broker_kind") == "rabbitmq":
             raise ValueError("name at least one endpoint, e.g. http://rabbitmq:15692")
         return value

@@ -107,7 +107,7 @@ def generate(stream: ActivityStream, world: World, *, stopping: threading.Event,
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m millrace_recommender.activity",
-        description="Write generated views and purchases to Kafka. The model behind them: millrace_recommender.behaviour.",
+        description="Write generated views and purchases to Kafka; the module behaviour has the model behind them.",
     )
     default = Behaviour()
     parser.add_argument("--topic", default="activity")

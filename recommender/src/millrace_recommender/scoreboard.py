@@ -1,7 +1,7 @@
 """Whether the recommender learns, read from Redis: `python -m millrace_recommender.scoreboard`.
 
-Prints hits by model version and minute, and how long events take to become recommendations. A hit is an event whose item
-the user had been recommended before it came. Redis is found by MILLRACE_REDIS_URL.
+Prints hits by model version and minute, and how long events take to become recommendations. A hit is an event whose
+item the user had been recommended before it came. Redis is found by MILLRACE_REDIS_URL.
 """
 
 import argparse

@@ -41,7 +41,7 @@ def register(app: Any, context: Context) -> None:
 
     @app.task(name=WRITE_ACTIVE_USERS, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_write_active_users(self: Any, claim: str, path: str) -> None:
-        deliver(self, context, lambda: write_active_users(claim, path, context))
+        deliver(self, context, lambda: write_active_users(claim, path, context), about={"claim": claim})
 
 
 def update(batch: StreamBatch, context: Context) -> None:

@@ -8,6 +8,7 @@ import pytest
 from broker_client import BrokerClient
 from containers import Container, free_port
 
+from millrace_operator.actuation.plan_broker import PlanBroker
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.clock import Clock
 from millrace_operator.observation.broker import PassiveDeclares
@@ -105,6 +106,6 @@ def observer(metrics_url: str, least_powers_url: str, runner: asyncio.Runner) ->
 @pytest.fixture
 def publisher(broker_url: str, queue: str, runner: asyncio.Runner) -> Iterator[PlanPublisher]:
     """The operator's own publisher, with a system queue of this test's own."""
-    publisher = PlanPublisher(broker_url=broker_url, system_queue=queue, timeout_seconds=5.0)
+    publisher = PlanPublisher(PlanBroker(url=broker_url, timeout_seconds=5.0), queue=queue)
     yield publisher
     runner.run(publisher.close())

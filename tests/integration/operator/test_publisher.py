@@ -1,13 +1,16 @@
 """A plan that was published is in the broker, and one that was not is said to be not."""
 
 import asyncio
+import json
 
 import pytest
+import redis as redis_client
 from broker_client import BrokerClient
 from containers import Container
 from waiters import wait_until
 
 from millrace_contracts.tasks import PLAN, ClaimInput, JobRef, JobSpec, ModelRef, PlanTask, RedisOutput
+from millrace_operator.actuation.plan_broker import PlanBroker
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.errors import PublishError
 
@@ -55,3 +58,27 @@ def test_a_plan_without_a_broker_is_an_error_and_goes_out_once_the_broker_is_bac
         return True
 
     assert wait_until(is_published, what="the broker to take the plan", timeout_seconds=60)
+
+
+def test_a_plan_on_redis_lies_in_the_list_of_the_system_queue(redis: Container, runner: asyncio.Runner) -> None:
+    url = f"redis://:integration@127.0.0.1:{redis.ports[6379]}/6"
+    publisher = PlanPublisher(PlanBroker(kind="redis", url=url, timeout_seconds=5.0), queue="system")
+    try:
+        runner.run(publisher.publish_plan(TASK))
+    finally:
+        runner.run(publisher.close())
+
+    (message,) = redis_client.Redis.from_url(url).lrange("system", 0, -1)
+    assert PLAN == json.loads(message)["headers"]["task"]
+
+
+def test_a_plan_for_a_redis_that_is_away_is_an_error(runner: asyncio.Runner) -> None:
+    nowhere = PlanBroker(kind="redis", url="redis://:secret@127.0.0.1:1/0", timeout_seconds=1.0)
+    publisher = PlanPublisher(nowhere, queue="system")
+    try:
+        with pytest.raises(PublishError) as refused:
+            runner.run(publisher.publish_plan(TASK))
+    finally:
+        runner.run(publisher.close())
+    assert "Redis did not confirm the plan" in str(refused.value)
+    assert "secret" not in str(refused.value)

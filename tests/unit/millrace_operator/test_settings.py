@@ -50,3 +50,19 @@ def test_what_is_missing_or_wrong_is_named_and_nothing_starts(monkeypatch: pytes
     message = str(exit_.value)
     assert "MILLRACE_BROKER_URL: Field required" in message
     assert "MILLRACE_IDLE_SECONDS: Input should be greater than or equal to 1" in message
+
+
+def test_a_broker_on_redis_needs_no_metrics_of_rabbitmq_and_is_what_pools_of_source_redis_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "redis://:secret@redis:6379/1"
+    settings = read(monkeypatch, MILLRACE_BROKER_KIND="redis", MILLRACE_BROKER_URL=url, MILLRACE_BROKER_METRICS_URLS="")
+
+    assert () == settings.broker_metrics_urls
+    assert settings.redis_broker_url is not None
+    assert url == settings.redis_broker_url.get_secret_value()
+
+
+def test_rabbitmq_without_its_metrics_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="name at least one endpoint"):
+        read(monkeypatch, MILLRACE_BROKER_METRICS_URLS="")

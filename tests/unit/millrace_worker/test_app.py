@@ -93,9 +93,9 @@ def test_schedules_are_read_with_their_queues(tmp_path: Path) -> None:
     file.write_text(json.dumps(entries))
     conf = create_app(settings(tmp_path, beat_schedule_file=file)).conf
     assert {queue.name for queue in conf.task_queues} == {"digits", "reports", "system"}
-    assert conf.beat_schedule["nightly"]["schedule"].hour == {2}
-    assert conf.beat_schedule["nightly"]["options"] == {"queue": "reports"}
-    assert conf.beat_schedule["often"]["schedule"].run_every.total_seconds() == 30
+    nightly, often = conf.millrace_schedule
+    assert (nightly.cron, nightly.task.queue, nightly.task.kwargs) == ("0 2 * * *", "reports", {"x": 1})
+    assert often.every_seconds == 30
 
 
 @pytest.mark.parametrize("timing", [{}, {"cron": "* * * * *", "everySeconds": 1}, {"cron": "soon"}])

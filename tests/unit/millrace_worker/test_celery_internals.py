@@ -11,8 +11,9 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer import consumer as consumer_module
 from redbeat import schedulers
 
-from millrace_worker import lifecycle, schedule
+from millrace_worker import lifecycle
 from millrace_worker.consumer import DeadLetteringConsumer
+from millrace_worker.schedule import beat
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_retry_gives_up_with_reject_where_the_copy_cannot_be_published() -> None
 def test_redbeats_own_wait_for_the_lock_is_replaced() -> None:
     receivers = [receiver for _, receiver in beat_init.receivers]
     live = [receiver() if hasattr(receiver, "__call__") else receiver for receiver in receivers]  # noqa: B004 - weakrefs
-    assert schedule.wait_for_turn in live
+    assert beat.wait_for_turn in live
     assert schedulers.acquire_distributed_beat_lock not in live
 
 

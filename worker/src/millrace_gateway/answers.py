@@ -7,7 +7,7 @@ Pub/sub promises nothing, so whoever waits is also looked up: seldom while it wo
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ LOOK_SECONDS: Final = 1.0
 LOOK_SECONDS_WITHOUT_CHANNEL: Final = 0.1
 RECONNECT_SECONDS: Final = 0.5
 SUBSCRIBE_TIMEOUT_SECONDS: Final = 0.5
+RECENT_ANSWERS: Final = 2000
+RECENT_BYTES: Final = 16 * 2**20
 
 log = get_logger(__name__)
 
@@ -38,11 +40,16 @@ class Answers:
         self._others: Counter[str] = Counter()
         self._subscribed: dict[str, asyncio.Event] = {}
         self._pubsub: PubSub | None = None
+        self._recent: OrderedDict[str, tuple[Answer, int]] = OrderedDict()
+        self._recent_bytes = 0
 
     def expect(self, *ids: str) -> "asyncio.Future[Answer]":
         """Answer a future of the first final answer to any of these; `forget` it when nobody waits any more."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         for each in ids:
+            if each in self._recent and not future.done():
+                # A worker can be faster than RabbitMQ's confirm of its task.
+                future.set_result(self._recent[each][0])
             self._waiting.setdefault(each, []).append(future)
         return future
 
@@ -134,8 +141,17 @@ class Answers:
     def _take(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "message":
             try:
-                self.tell(json.loads(message["data"]))
+                answer = json.loads(message["data"])
+                self.tell(answer)
+                self._remember(answer, len(message["data"]))
             except (ValueError, KeyError, TypeError) as error:
                 log.warning("a message on the channel is no answer; it is left alone", error=type(error).__name__)
         elif message["type"] == "subscribe":
             self._subscribed.setdefault(message["channel"].decode(), asyncio.Event()).set()
+
+    def _remember(self, answer: Answer, size: int) -> None:
+        self._recent[str(answer["id"])] = (answer, size)
+        self._recent_bytes += size
+        while len(self._recent) > RECENT_ANSWERS or self._recent_bytes > RECENT_BYTES:
+            _, (_, forgotten) = self._recent.popitem(last=False)
+            self._recent_bytes -= forgotten

@@ -19,10 +19,10 @@ MAX_DEADLINE_SECONDS: Final = 604_800.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record, with the size that it will have in a message."""
+    """One record, as read and as it will stand in a message."""
 
     value: Mapping[str, Any]
-    size: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +91,13 @@ def read_parameters(value: Any) -> Parameters:
     for name, each in value.items():
         if not isinstance(each, bool | int | float | str):
             raise RequestInvalid(f'"parameters.{name}" must be a boolean, a number or a string')
-    _measure(value, "parameters")
+    _written(value, "parameters")
     return value
 
 
-def measured(value: Mapping[str, Any], where: str) -> Record:
+def to_record(value: Mapping[str, Any], where: str) -> Record:
     """Make a record of an object of JSON values, or say what of it no message can carry."""
-    return Record(value, _measure(value, where))
+    return Record(value, _written(value, where))
 
 
 def queue_for(model: ModelSettings, priority: Any) -> str:
@@ -117,7 +117,7 @@ def _records(body: Mapping[str, Any], most: int) -> tuple[Record, ...]:
     if "inputs" in body:
         if not isinstance(body["inputs"], dict):
             raise RequestInvalid('"inputs" must be an object: the inputs of the model by name')
-        return (measured(body["inputs"], "inputs"),)
+        return (to_record(body["inputs"], "inputs"),)
     records = body["records"]
     if not isinstance(records, list) or not records:
         raise RequestInvalid('"records" must be a list of at least one object')
@@ -126,17 +126,17 @@ def _records(body: Mapping[str, Any], most: int) -> tuple[Record, ...]:
     for i, record in enumerate(records):
         if not isinstance(record, dict):
             raise RequestInvalid(f'"records[{i}]" must be an object: the inputs of the model by name')
-    return tuple(measured(record, f"records[{i}]") for i, record in enumerate(records))
+    return tuple(to_record(record, f"records[{i}]") for i, record in enumerate(records))
 
 
-def _measure(value: Any, where: str) -> int:
+def _written(value: Any, where: str) -> str:
     try:
-        size = len(as_json(value))
+        text = as_json(value)
     except (ValueError, RecursionError) as error:
         raise RequestInvalid(f'"{where}" holds a value that JSON cannot carry: {error}') from error
-    if size > MAX_TASK_BYTES:
+    if len(text) > MAX_TASK_BYTES:
         raise BodyTooLarge(f'"{where}" is larger than {MAX_TASK_BYTES} bytes of JSON; submit a PredictionJob instead')
-    return size
+    return text
 
 
 def _version(body: Mapping[str, Any], model: ModelSettings) -> str:

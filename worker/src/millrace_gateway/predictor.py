@@ -18,7 +18,7 @@ from millrace_gateway.flights import Flight, FlightKey, Flights
 from millrace_gateway.gather import Gatherer
 from millrace_gateway.metrics import Metrics
 from millrace_gateway.publish import Broker
-from millrace_gateway.settings import Config, ModelSettings
+from millrace_gateway.settings import Config
 from millrace_gateway.store import Answer, Store, ended, is_final, taken_from
 from millrace_worker.logs import get_logger
 
@@ -31,12 +31,12 @@ log = get_logger(__name__)
 class Group:
     """What the records of one task have in common."""
 
-    model: ModelSettings
+    model: str
     version: str
     parameters: str
+    """As JSON."""
     queue: str
-    is_kept: bool
-    """Whether answers go to the cache."""
+    cache_ttl_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,22 @@ class Predictor:
         self.gatherer: Gatherer[Group, Entry] = Gatherer(
             self._publish, max_wait_seconds=config.max_wait_milliseconds / 1000, max_held=config.max_held_records
         )
-        self.draining = asyncio.Event()
-        """Set when the process is to end: waits end too, and callers ask another replica."""
+        self._patient: set[asyncio.Future[Answer]] = set()
+        self.is_draining = False
 
-    async def predict(self, asked: Asked, *, wait_seconds: float) -> list[Answer]:
-        """Accept all records of a request or none, and answer what is known of them after the wait."""
+    def drain(self) -> None:
+        """End the waits of those who can ask another replica; the process is about to end."""
+        self.is_draining = True
+        for future in self._patient:
+            future.cancel()
+
+    async def predict(self, asked: Asked, *, wait_seconds: float, must_answer: bool = False) -> list[Answer]:
+        """Accept all records of a request or none, and answer what is known of them after the wait.
+
+        `must_answer` waits on while the process ends: its caller has no id to ask another replica for.
+        """
         tickets = await self._accept(asked)
-        return await self.wait(tickets, seconds=wait_seconds)
+        return await self.wait(tickets, seconds=wait_seconds, must_answer=must_answer)
 
     async def look_at(self, ids: Sequence[str]) -> list[Ticket]:
         """Find predictions by id; raises NotFound for the first that is not there."""
@@ -110,10 +119,13 @@ class Predictor:
             )
         return tickets
 
-    async def wait(self, tickets: Sequence[Ticket], *, seconds: float) -> list[Answer]:
+    async def wait(self, tickets: Sequence[Ticket], *, seconds: float, must_answer: bool = False) -> list[Answer]:
         """Wait until all are final, at most so long; answers what is known then."""
-        if seconds > 0 and not all(is_final(each.known) for each in tickets):
-            await asyncio.gather(*(self._wait_for(each, seconds) for each in tickets))
+        open_tickets = [each for each in tickets if not is_final(each.known)]
+        if seconds > 0 and len(open_tickets) == 1:
+            await self._wait_for(open_tickets[0], seconds, must_answer=must_answer)
+        elif seconds > 0 and open_tickets:
+            await asyncio.gather(*(self._wait_for(each, seconds, must_answer=must_answer) for each in open_tickets))
         return [each.known for each in tickets]
 
     async def cancel(self, name: str) -> Answer:
@@ -126,28 +138,28 @@ class Predictor:
             (ticket,) = await self.look_at([name])
         raise Conflict(f'prediction "{name}" is {ticket.known["state"]} and cannot be cancelled any more')
 
-    async def _wait_for(self, ticket: Ticket, seconds: float) -> None:
-        if is_final(ticket.known):
+    async def _wait_for(self, ticket: Ticket, seconds: float, *, must_answer: bool) -> None:
+        until_deadline = float("inf") if ticket.deadline is None else max(0.0, ticket.deadline - self._now())
+        if self.is_draining and not must_answer:
             return
-        until_deadline = float("inf") if ticket.deadline is None else ticket.deadline - self._now()
         future = self._answers.expect(*ticket.waits_for)
-        draining = asyncio.ensure_future(self.draining.wait())
+        if not must_answer:
+            self._patient.add(future)
         await self._answers.listen_to(ticket.channel)
         try:
-            # After the subscription: what was published before it would be missed.
-            if ticket.channel != self._answers.channel:
+            if ticket.channel != self._answers.channel and not future.done():
+                # After the subscription: what was published before it would be missed.
                 (again,) = await self.look_at([str(ticket.known["id"])])
                 ticket.known = again.known
                 if is_final(ticket.known):
                     return
-            limit = max(0.0, min(seconds, until_deadline))
-            await asyncio.wait({future, draining}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-            if future.done():
+            done, _ = await asyncio.wait((future,), timeout=min(seconds, until_deadline))
+            if done and not future.cancelled():
                 ticket.known = taken_from(future.result(), ticket.known)
-            elif until_deadline <= seconds and not self.draining.is_set():
+            elif not done and until_deadline <= seconds:
                 await self._end_late(ticket)
         finally:
-            draining.cancel()
+            self._patient.discard(future)
             self._answers.forget(future, *ticket.waits_for)
             await self._answers.leave(ticket.channel)
 
@@ -225,13 +237,13 @@ class Predictor:
 
     async def _send(self, asked: Asked, what: Sequence[tuple[Prediction, Record]], *, version: str) -> None:
         group = Group(
-            asked.model,
+            asked.model.name,
             version,
             as_json(asked.parameters),
             asked.queue,
-            is_kept=self._cache.is_wanted(asked),
+            asked.model.cache_ttl_seconds if self._cache.is_wanted(asked) else 0,
         )
-        entries = [(self._entry(asked, pending, record), record.size) for pending, record in what]
+        entries = [(self._entry(asked, pending, record), len(record.text)) for pending, record in what]
         try:
             await self.gatherer.submit(group, entries, max_records=asked.model.max_batch_records)
         except Unavailable:
@@ -280,18 +292,18 @@ class Predictor:
         except Unavailable:
             await self._take_back([each.id for each in pending])
             raise
-        self._metrics.batches.labels(group.model.name).observe(len(entries))
+        self._metrics.batches.labels(group.model).observe(len(entries))
 
     def _message(self, group: Group, entries: Sequence[Entry]) -> wire.Message:
         deadlines = [entry.deadline for entry in entries]
         common = as_json(
             {
-                "model": {"name": group.model.name, "version": group.version},
+                "model": {"name": group.model, "version": group.version},
                 "request_timeout_seconds": self._config.request_timeout_seconds,
                 "deadline": None if None in deadlines else max(filter(None, deadlines)),
                 "channel": self._answers.channel,
                 "answer_ttl_seconds": self._config.answer_ttl_seconds,
-                "cache_ttl_seconds": group.model.cache_ttl_seconds if group.is_kept else 0,
+                "cache_ttl_seconds": group.cache_ttl_seconds,
             }
         )
         items = ",".join(entry.item for entry in entries)

@@ -54,9 +54,14 @@ class Broker:
 
     async def connection(self) -> AbstractRobustConnection:
         """Answer the connection, or raise Unavailable while there is none."""
-        if self._connection is None or not self.is_connected:
-            raise Unavailable("RabbitMQ does not answer; try again later")
+        self.refuse_if_away()
+        assert self._connection is not None  # noqa: S101 - it was refused otherwise
         return self._connection
+
+    def refuse_if_away(self) -> None:
+        """Raise Unavailable while there is no connection."""
+        if not self.is_connected:
+            raise Unavailable("RabbitMQ does not answer; try again later")
 
     async def publish(self, message: Message, queue: str) -> None:
         """Publish a task to a queue and wait for the confirm, or raise Unavailable."""

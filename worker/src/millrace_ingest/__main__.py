@@ -27,10 +27,10 @@ def main() -> None:
     try:
         settings, kafka = read_settings(), read_kafka_settings()
         stream = read_stream(settings.ingest_config_file)
-        if not kafka.is_configured:
-            raise SettingsInvalid("a bridge needs Kafka: set MILLRACE_KAFKA_BOOTSTRAP_SERVERS")
     except (SettingsInvalid, KafkaSettingsInvalid) as error:
         sys.exit(f"millrace-ingest: {error}")
+    if not kafka.is_configured:
+        sys.exit("millrace-ingest: a bridge needs Kafka; set MILLRACE_KAFKA_BOOTSTRAP_SERVERS")
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

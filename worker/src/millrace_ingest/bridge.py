@@ -20,9 +20,10 @@ from millrace_ingest.consume import Place, Source
 from millrace_ingest.dead_letters import MAX_WAITING, DeadLetters, dead_letter
 from millrace_ingest.flow import Flow
 from millrace_ingest.mapping import Mapper, Raw, Unusable
+from millrace_ingest.messages import TaskMessages
 from millrace_ingest.metrics import Metrics
 from millrace_ingest.progress import Progress
-from millrace_ingest.publish import MAX_UNCONFIRMED, Publisher, outgoing
+from millrace_ingest.publish import MAX_UNCONFIRMED, Outgoing, Publisher
 from millrace_ingest.settings import Stream
 from millrace_worker.kafka_settings import KafkaSettings
 from millrace_worker.logs import get_logger
@@ -35,6 +36,9 @@ CONFIRMS_SECONDS: Final = 0.005
 
 SETTLE_SECONDS: Final = 5.0
 """How long others wait for partitions that this bridge gives back, while it finishes what it has read of them."""
+
+FULL_SECONDS: Final = 1.0
+"""How long Kafka stays unpolled while as much as may be on its way is on its way."""
 
 STUCK_SECONDS: Final = 60.0
 """A loop that did not turn for so long is taken for dead: no step of it waits longer than a few seconds."""
@@ -64,7 +68,7 @@ class Bridge:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
-        self._origin = origin
+        self._messages = TaskMessages(stream, origin=origin)
         self._metrics = metrics
         self._clock = clock
         self._partitions: dict[Place, Partition] = {}
@@ -88,6 +92,7 @@ class Bridge:
         }
         self.source = Source(reading, topic=stream.topic, owner=self)
         self._queue_read_at = self._committed_at = self._turned_at = clock()
+        self._full_since: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Serve the stream until told to stop; then finish what was read, commit it and leave the group."""
@@ -150,11 +155,11 @@ class Bridge:
         now = self._turned_at = self._clock()
         self._watch_queue(now)
         is_full = self.publisher.waiting >= MAX_UNCONFIRMED or self._dead_letters.waiting >= MAX_WAITING
-        # A short fullness is normal at full speed: to pause would throw away what was fetched ahead.
-        must_pause = self._flow.is_stopped or not self.publisher.is_connected
-        self.source.pause(is_paused=must_pause or is_full)
+        self._full_since = (self._full_since or now) if is_full else None
+        is_paused = self._must_pause(now)
+        self.source.pause(is_paused=is_paused)
         brought = False
-        if not is_full or must_pause:
+        if is_paused or not is_full:
             brought = self.source.poll(wait_seconds=self._patience(now), take=self._take)
         self._send_due(self._clock())
         self.publisher.work(wait_seconds=0.0 if brought else CONFIRMS_SECONDS)
@@ -162,6 +167,11 @@ class Bridge:
         if now - self._committed_at >= COMMIT_EVERY_SECONDS:
             self._committed_at = now
             self.source.commit(self._committable(list(self._partitions)), waits=False)
+
+    def _must_pause(self, now: float) -> bool:
+        """Say whether to stop fetching. Not when full for a moment: a pause throws away what was fetched ahead."""
+        is_stuck = self._full_since is not None and now - self._full_since > FULL_SECONDS
+        return self._flow.is_stopped or is_stuck or not self.publisher.is_connected
 
     def _patience(self, now: float) -> float:
         """Answer how long to wait for a record: not at all while confirms are expected, else until a batch is due."""
@@ -182,8 +192,7 @@ class Bridge:
             what = "queue above its high-water mark: reading stops" if is_stopped else "queue is short: reading goes on"
             log.info(what, queue=self._stream.queue, ready_messages=ready)
 
-    def _take(self, message: Message) -> None:
-        place, offset = (message.topic(), message.partition()), message.offset()
+    def _take(self, place: Place, offset: int, message: Message) -> None:
         partition = self._partitions.get(place)
         if partition is None:
             return  # given back while it was on its way here
@@ -194,14 +203,13 @@ class Bridge:
             partition = self._partitions[place]
         kind, timestamp = message.timestamp()
         raw = Raw(offset=offset, key=message.key(), value=message.value(), timestamp_ms=timestamp if kind else None)
-        record = self._mapper.map(raw)
-        if isinstance(record, Unusable):
-            self._bury(message, partition.progress, record.reason)
-            record = None
+        mapped = self._mapper.map(raw)
+        if isinstance(mapped, Unusable):
+            self._bury(message, partition.progress.dead_letter(offset), mapped.reason)
+        record = None if isinstance(mapped, Unusable) else mapped
         self._send(partition, partition.batch.add(offset, record, self._clock()))
 
-    def _bury(self, message: Message, progress: Progress, reason: str) -> None:
-        settle = progress.dead_letter(message.offset())
+    def _bury(self, message: Message, settle: Callable[[], None], reason: str) -> None:
 
         def delivered() -> None:
             settle()
@@ -221,11 +229,10 @@ class Bridge:
         confirmed = partition.progress.sent(batch.to_offset)
         if batch.records:
             self.publisher.offer(
-                outgoing(
-                    batch,
-                    stream=self._stream.name,
-                    task=self._stream.task,
-                    origin=self._origin,
+                Outgoing(
+                    place=(batch.topic, batch.partition),
+                    message=self._messages.of(batch),
+                    record_count=len(batch.records),
                     on_confirmed=confirmed,
                 )
             )

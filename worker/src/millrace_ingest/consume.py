@@ -17,6 +17,9 @@ LOG_AGAIN_SECONDS: Final = 30.0
 Place = tuple[str, int]
 """Topic and partition."""
 
+Take = Callable[[Place, int, Message], None]
+"""Is handed a record with its place and offset."""
+
 log = get_logger(__name__)
 
 
@@ -72,7 +75,7 @@ class Source:
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
-    def poll(self, *, wait_seconds: float, take: Callable[[Message], None]) -> bool:
+    def poll(self, *, wait_seconds: float, take: Take) -> bool:
         """Hand over what is there, waiting at most this long for the first; says whether there was something.
 
         The first record is handed over before others are asked for: a rebalance may happen in between.
@@ -110,12 +113,13 @@ class Source:
         """Give the partitions back and leave the group."""
         self._consumer.close()
 
-    def _hand_over(self, message: Message, take: Callable[[Message], None]) -> None:
+    def _hand_over(self, message: Message, take: Take) -> None:
         error = message.error()
-        if error is None:
-            take(message)
-        else:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if error is not None:
             self._on_error(error)
+        elif topic is not None and partition is not None and offset is not None:
+            take((topic, partition), offset, message)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = _places(partitions)

@@ -34,7 +34,7 @@ class Unusable:
 Extractor = Callable[[Any, Raw], Any]
 
 
-class _Refused(Exception):
+class _Refused(Exception):  # noqa: N818 - it says what happened
     """Carries a reason to the one place that makes it an answer."""
 
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from millrace_contracts.streams import batch_id
-from millrace_contracts.wire import Message, encoded_task_message
-from millrace_ingest.batching import Batch
+from millrace_contracts.wire import Message
 from millrace_ingest.errors import BrokerUnavailable
 from millrace_ingest.rabbitmq import Link
 from millrace_worker.logs import get_logger
@@ -37,26 +35,6 @@ class Outgoing:
     message: Message
     record_count: int
     on_confirmed: Callable[[], None]
-
-
-def outgoing(batch: Batch, *, stream: str, task: str, origin: str, on_confirmed: Callable[[], None]) -> Outgoing:
-    """Make the message of a batch."""
-    # Names of streams and topics hold nothing that JSON escapes.
-    kwargs = b'{"batch":{"stream":"%b","topic":"%b","partition":%d,"from_offset":%d,"to_offset":%d,"records":[%b]}}' % (
-        stream.encode(),
-        batch.topic.encode(),
-        batch.partition,
-        batch.from_offset,
-        batch.to_offset,
-        b",".join(batch.records),
-    )
-    task_id = batch_id(batch.topic, batch.partition, batch.from_offset, batch.to_offset - 1)
-    return Outgoing(
-        place=(batch.topic, batch.partition),
-        message=encoded_task_message(task, task_id=task_id, kwargs_json=kwargs, origin=origin),
-        record_count=len(batch.records),
-        on_confirmed=on_confirmed,
-    )
 
 
 class Publisher:
@@ -106,8 +84,7 @@ class Publisher:
             self._send(link)
             link.listen(wait_seconds if self._unconfirmed else 0.0)
             self._after_refusals(link)
-            if self._unconfirmed and self._clock() - self._heard_at > CONFIRM_SECONDS:
-                raise BrokerUnavailable(f"RabbitMQ confirmed nothing for {CONFIRM_SECONDS:g} s")
+            self._check_that_it_confirms()
         except BrokerUnavailable as error:
             self._lost(error)
 
@@ -151,6 +128,10 @@ class Publisher:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         message.on_confirmed()
         self._on_published(message.record_count)
+
+    def _check_that_it_confirms(self) -> None:
+        if self._unconfirmed and self._clock() - self._heard_at > CONFIRM_SECONDS:
+            raise BrokerUnavailable(f"RabbitMQ confirmed nothing for {CONFIRM_SECONDS:g} s")
 
     def _after_refusals(self, link: Link) -> None:
         """Send again, after a pause, what RabbitMQ had no queue for or did not want; a missing queue is made anew."""

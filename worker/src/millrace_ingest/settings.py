@@ -1,9 +1,18 @@
-"""What a bridge is told: its environment (prefix MILLRACE_), and the file with its one entry of the chart's `streams`."""
+"""What a bridge is told: its environment (prefix MILLRACE_), and a file with one entry of the chart's `streams`."""
 
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -51,6 +60,8 @@ class Stream(_Entry):
     group: str = Field(min_length=1, max_length=249)
     task: str = Field(min_length=1)
     queue: str = Field(min_length=1)
+    arguments: dict[str, JsonValue] = {}
+    """More keyword arguments of the task, beside `batch`."""
     batch_records: int = Field(default=100, ge=1, le=10_000)
     linger_milliseconds: int = Field(default=50, ge=0, le=60_000)
     key_field: str = ""
@@ -81,6 +92,8 @@ class Stream(_Entry):
             raise ValueError(f"these options cannot be set here: {', '.join(guarded)}")
         if self.fields and (unknown := sorted({*self.required, self.key_field} - {*self.fields, ""})):
             raise ValueError(f"required or keyField names what `fields` does not make: {', '.join(unknown)}")
+        if "batch" in self.arguments:
+            raise ValueError("arguments cannot hold `batch`: that is what the records come in")
         if self.topic == self.dead_letters:
             raise ValueError("deadLetterTopic must be another topic")
         return self

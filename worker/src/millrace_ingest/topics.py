@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it exports it at run time
+from confluent_kafka.cimpl import NewTopic
 
 from millrace_ingest.errors import KafkaUnavailable
 from millrace_ingest.settings import Stream
@@ -21,7 +22,10 @@ class Topics:
     """A client for questions."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._admin = AdminClient({**config, "error_cb": lambda _: None})
+        options: dict[str, Any] = {**config, "error_cb": _answers_say_it}
+        self._admin = AdminClient(options)
+        self._earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # the library leaves it untyped
+        self._latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the library leaves it untyped
 
     def ensure(self, stream: Stream) -> None:
         """Make the two topics of a stream where that is wanted, or say which is missing.
@@ -50,7 +54,7 @@ class Topics:
             return {}
         question = ConsumerGroupTopicPartitions(stream.group, [TopicPartition(*place) for place in places])
         try:
-            starts, ends = self._offsets(places, OffsetSpec.earliest()), self._offsets(places, OffsetSpec.latest())
+            starts, ends = self._offsets(places, self._earliest), self._offsets(places, self._latest)
             answers = self._admin.list_consumer_group_offsets([question], request_timeout=ANSWER_SECONDS)
             group = answers[stream.group].result()
         except KafkaException as error:
@@ -87,3 +91,7 @@ class Topics:
                 # Another replica of this stream was quicker.
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
+
+
+def _answers_say_it(_error: KafkaError) -> None:
+    """Leave out what the client says beside its answers."""

@@ -5,62 +5,59 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
-from millrace_worker import lifecycle, schedule
+from millrace_contracts.schedules import ScheduleKeys
+from millrace_worker import lifecycle
+from millrace_worker.broker.configuration import broker_configuration
+from millrace_worker.broker.kinds import capabilities
+from millrace_worker.broker.silence import SilentEvents
 from millrace_worker.context import Context
 from millrace_worker.delivery import register_tasks
 from millrace_worker.logs import configure_logging
+from millrace_worker.pipeline.tasks import register_pipelines
 from millrace_worker.prediction_delivery import register_predictions
+from millrace_worker.results import result_configuration
+from millrace_worker.schedule.values import LOCK_SECONDS, TICK_SECONDS, schedule_of
 from millrace_worker.settings import WorkerSettings, read_settings
+from millrace_worker.submission_delivery import register_submissions
 from millrace_worker.task_modules import register_task_modules
-from millrace_worker.topology import work_exchange, work_queue
+from millrace_worker.topology import work_queue
 
 
 def create_app(settings: WorkerSettings) -> Celery:
     """Make the app for these settings; nothing is connected yet."""
-    app = Celery("millrace")
-    entries = schedule.read_entries(settings)
-    queues = {settings.queue, *(entry["queue"] for entry in entries)}
+    kind = settings.broker_kind
+    app = Celery("millrace", events=None if capabilities(kind).events.is_there else SilentEvents)
+    entries = schedule_of(settings)
+    queues = {settings.queue, *(entry.task.queue for entry in entries if entry.task)}
+    # What a broker cannot carry is switched off last.
     app.conf.update(
-        **_broker(settings),
-        **_delivery(settings),
-        **_results(settings),
-        task_queues=[work_queue(name) for name in sorted(queues)],
-        beat_schedule=schedule.beat_schedule(entries),
-        beat_max_loop_interval=schedule.TICK_SECONDS,
-        redbeat_redis_url=settings.redis_url.get_secret_value(),
-        redbeat_key_prefix="millrace:redbeat:",
-        redbeat_lock_timeout=schedule.LOCK_SECONDS,
-        millrace_tick_file=str(settings.state_dir / "tick"),
+        **_delivery(settings) | broker_configuration(settings),
+        **result_configuration(settings),
+        task_queues=[work_queue(name, kind=kind) for name in sorted(queues)],
+        **_beat(settings),
+        millrace_schedule=entries,
     )
     context = Context(settings=settings, app=app)
     register_tasks(app, context)
     register_predictions(app, context)
+    register_pipelines(app, context)
+    register_submissions(app, context)
     register_task_modules(app, context)
     lifecycle.install(app, settings.state_dir)
     return app
 
 
-def _broker(settings: WorkerSettings) -> dict[str, Any]:
+def _beat(settings: WorkerSettings) -> dict[str, Any]:
     return {
-        "broker_url": settings.broker_url.get_secret_value(),
-        # Without confirms a message that the broker cannot take is lost in silence.
-        "broker_transport_options": {"confirm_publish": True},
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_channel_error_retry": True,
-        "broker_heartbeat": 30,
-        "task_publish_retry_policy": {
-            "max_retries": 5,
-            "interval_start": 0.2,
-            "interval_step": 0.4,
-            "interval_max": 2.0,
-        },
-        "task_default_queue": settings.queue,
-        "task_default_exchange": work_exchange().name,
-        "task_default_exchange_type": "topic",
-        "task_default_routing_key": settings.queue,
-        "task_create_missing_queues": False,
-        "broker_native_delayed_delivery_queue_type": "quorum",
+        "beat_scheduler": "millrace_worker.schedule.beat:Scheduler",
+        "beat_schedule": {},
+        "beat_max_loop_interval": TICK_SECONDS,
+        "redbeat_redis_url": settings.redis_url.get_secret_value(),
+        "redbeat_redis_options": {"socket_connect_timeout": 3, "socket_timeout": 10, "socket_keepalive": True},
+        "redbeat_key_prefix": ScheduleKeys.PREFIX,
+        "redbeat_lock_timeout": LOCK_SECONDS,
+        "millrace_tick_file": str(settings.state_dir / "tick"),
+        "millrace_system_queue": settings.system_queue,
     }
 
 
@@ -86,23 +83,6 @@ def _delivery(settings: WorkerSettings) -> dict[str, Any]:
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "task_track_started": True,
-    }
-
-
-def _results(settings: WorkerSettings) -> dict[str, Any]:
-    return {
-        # Nothing of a job depends on it: the ledger does the counting. It is there for tasks of users.
-        "result_backend": settings.redis_url.get_secret_value(),
-        "result_serializer": "json",
-        "result_accept_content": ["json"],
-        "result_expires": 86_400,
-        "result_backend_always_retry": True,
-        "result_backend_max_retries": 10,
-        "task_ignore_result": True,
-        "redis_socket_keepalive": True,
-        "redis_retry_on_timeout": True,
-        "redis_socket_timeout": 15.0,
-        "redis_backend_health_check_interval": 30,
     }
 
 

@@ -2,6 +2,9 @@
 
 Celery acks away a message that it cannot decode, and some odd ones end the worker. Here each goes to the dead-letter
 queue, where somebody can look at it, and the worker lives on. Bodies are never logged: they are records.
+
+RabbitMQ moves a rejected message to its dead-letter queue and counts deliveries by itself; on other brokers this
+consumer does both.
 """
 
 import logging
@@ -11,6 +14,9 @@ from typing import Any
 from celery.worker.consumer import Consumer
 
 from millrace_worker import topology
+from millrace_worker.broker import dead_letters
+from millrace_worker.broker.kinds import BrokerKind
+from millrace_worker.broker.redelivery_counts import DELIVERY_COUNT_HEADER, DELIVERY_LIMIT, RedeliveryCounts
 from millrace_worker.logs import get_logger
 
 log = get_logger(__name__)
@@ -22,24 +28,55 @@ class DeadLetteringConsumer(Consumer):  # type: ignore[misc] # celery has no typ
     def connect(self) -> Any:
         """Connect, and make sure that the dead-letter queue is there before the first message can be rejected."""
         connection = super().connect()
+        options = self.app.conf.broker_transport_options
         for queue in self.app.amqp.queues.consume_from:
-            topology.declare(connection, queue)
+            topology.declare(
+                connection,
+                queue,
+                kind=self._kind,
+                visibility_timeout_seconds=options.get("visibility_timeout", 0),
+            )
         return connection
 
     def create_task_handler(self, **kwargs: Any) -> Callable[[Any], None]:
         """Answer Celery's handler of one message, bounded by ours: no message may end the worker."""
         handle = super().create_task_handler(**kwargs)
         not_the_messages_fault = (*self.connection_errors, *self.channel_errors)
+        prepare = self._prepared()
 
         def on_message(message: Any) -> None:
             try:
-                handle(message)
+                if prepare(message):
+                    handle(message)
             except not_the_messages_fault:
                 raise
             except Exception as error:  # noqa: BLE001 - what an odd message raises cannot be foreseen
                 self._dead_letter(message, "its headers or body are not those of a Celery task", error)
 
         return on_message
+
+    @property
+    def _kind(self) -> BrokerKind:
+        return BrokerKind(self.app.conf.millrace_broker_kind)
+
+    def _prepared(self) -> Callable[[Any], bool]:
+        """Answer what a message needs before Celery sees it; False: it is dead-lettered."""
+        if self._kind is BrokerKind.RABBITMQ:
+            return lambda _: True
+        counts = RedeliveryCounts(self._kind, redis_url=self.app.conf.redbeat_redis_url)
+
+        def prepare(message: Any) -> bool:
+            dead_letters.keep_rejected(message, self.app)
+            count = counts.of(message)
+            if count:
+                message.headers[DELIVERY_COUNT_HEADER] = count
+                message.delivery_info["redelivered"] = True
+            if count >= DELIVERY_LIMIT:
+                self._dead_letter(message, f"it was delivered {DELIVERY_LIMIT} times without an end", None)
+                return False
+            return True
+
+        return prepare
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Dead-letter a message whose body is not what its content type says."""

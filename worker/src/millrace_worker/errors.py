@@ -21,6 +21,7 @@ WorkerError
 │   ├── ScheduleNotFound
 │   ├── ScheduleOwned       it belongs to the chart's values
 │   └── ScheduleStoreUnavailable
+├── ResultBackendLacksChords
 ├── JobRefused              the API server does not take a job of the schedule, and would not later
 ├── RecordInvalid           one record does not fit the model; its neighbours are not concerned
 └── BatchError              Triton answered a batch with an error; it is bisected
@@ -141,6 +142,10 @@ class ScheduleOwned(ScheduleError):  # noqa: N818 - it says what happened
 
 class ScheduleStoreUnavailable(ScheduleError):  # noqa: N818 - it says what happened
     """Redis does not answer, or takes no writes."""
+
+
+class ResultBackendLacksChords(WorkerError):  # noqa: N818 - it says what happened
+    """A chord was called with a result backend that cannot count."""
 
 
 class JobRefused(WorkerError):  # noqa: N818 - it says what happened

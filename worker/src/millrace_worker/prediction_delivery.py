@@ -24,7 +24,7 @@ from millrace_worker.kafka_message import KafkaMessage
 from millrace_worker.logs import get_logger
 from millrace_worker.redelivery import come_again, deliver, delivery_count, read_payload
 from millrace_worker.streams import once
-from millrace_worker.tasks.predict import Delivery, predict_items
+from millrace_worker.tasks.predict import Delivery, next_deadline, predict_items
 from millrace_worker.tasks.predict_events import as_predict_tasks
 
 _CELERY_ORIGIN: Final = re.compile(r"gen\d+@")
@@ -49,7 +49,7 @@ def register_predictions(app: Any, context: Context) -> None:
 
         # The copy is sent by Celery, and what its property reply_to says no longer counts.
         kwargs = {"payload": {**payload, "reply_to": task.reply_to}}
-        _deliver(self, context, work, about=about, kwargs=kwargs, deadline=task.deadline)
+        _deliver(self, context, work, about=about, kwargs=kwargs, task=task)
 
     @app.task(name=PREDICT_EVENTS, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_predict_events(self: Any, batch: Any, predict: Any) -> None:
@@ -66,7 +66,13 @@ def register_predictions(app: Any, context: Context) -> None:
 
 
 def _deliver(
-    celery_task: Any, context: Context, work: Callable[[], None], *, about: Mapping[str, Any], **again: Any
+    celery_task: Any,
+    context: Context,
+    work: Callable[[], None],
+    *,
+    about: Mapping[str, Any],
+    kwargs: Mapping[str, Any] | None = None,
+    task: PredictTask | None = None,
 ) -> None:
     def wait_or_work() -> None:
         try:
@@ -75,7 +81,8 @@ def _deliver(
             log.error("message goes to the dead-letter queue: answers are in Redis only", why=str(error), **about)  # noqa: TRY400 - why
             raise Reject(str(error), requeue=False) from error
         except Unavailable as error:
-            come_again(celery_task, context, error, about=about, **again)
+            deadline = next_deadline(task, now=context.now()) if task else None
+            come_again(celery_task, context, error, about=about, kwargs=kwargs, deadline=deadline)
 
     deliver(celery_task, context, wait_or_work, about=about)
 

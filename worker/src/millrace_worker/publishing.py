@@ -1,4 +1,4 @@
-"""Publish tasks so that they are either confirmed by RabbitMQ or reported as not published."""
+"""Publish tasks so that they are either confirmed by the broker or reported as not published."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from amqp.exceptions import AMQPError, MessageNacked
 from kombu import Exchange
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from millrace_contracts.predictions import PREDICT, Prediction, PredictTask
 from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, Payload, ShardTask
 from millrace_worker import topology
+from millrace_worker.broker.kinds import BrokerKind
 from millrace_worker.errors import BrokerUnavailable
 
 CONFIRM_TIMEOUT_SECONDS: Final = 30
@@ -22,11 +24,13 @@ class Publisher:
     def __init__(self, app: Any, *, system_queue: str) -> None:
         self._app = app
         self._system_queue = system_queue
+        self._kind = BrokerKind(app.conf.millrace_broker_kind)
 
     def ensure_queue(self, queue: str) -> None:
         """Make the queue exist: the pool that consumes it may not have started a worker yet."""
         with translated(f"declare queue {queue}"), self._app.connection_for_write() as connection:
-            topology.declare(connection, queue)
+            visibility_timeout = self._app.conf.broker_transport_options.get("visibility_timeout", 0)
+            topology.declare(connection, queue, kind=self._kind, visibility_timeout_seconds=visibility_timeout)
 
     def publish_shard(self, task: ShardTask) -> None:
         """Publish one shard to the pool's queue."""
@@ -63,7 +67,7 @@ class Publisher:
                 name,
                 kwargs={"payload": payload.model_dump(mode="json")},
                 task_id=task_id,
-                queue=topology.work_queue(queue),
+                queue=topology.work_queue(queue, kind=self._kind),
                 # Without this the client subscribes to a result in Redis for each message.
                 ignore_result=True,
                 confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
@@ -72,10 +76,18 @@ class Publisher:
 
 @contextmanager
 def translated(action: str) -> Iterator[None]:
-    """Turn whatever AMQP raises into BrokerUnavailable."""
+    """Turn whatever the client of a broker raises into BrokerUnavailable."""
     try:
         yield
     except MessageNacked as error:
-        raise BrokerUnavailable(f"RabbitMQ refused to {action}; it may be out of memory or disk") from error
-    except (OperationalError, AMQPError, OSError) as error:
-        raise BrokerUnavailable(f"RabbitMQ did not answer to {action}: {type(error).__name__}: {error}") from error
+        raise BrokerUnavailable(f"the broker refused to {action}; it may be out of memory or disk") from error
+    except (KombuError, AMQPError, RedisError, OSError, *_sqs_errors()) as error:
+        raise BrokerUnavailable(f"the broker did not answer to {action}: {type(error).__name__}: {error}") from error
+
+
+def _sqs_errors() -> tuple[type[Exception], ...]:
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only images for SQS have it
+    except ImportError:
+        return ()
+    return BotoCoreError, ClientError

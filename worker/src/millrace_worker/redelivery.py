@@ -83,7 +83,7 @@ def come_again(
         celery_task.retry(
             kwargs=dict(request.kwargs if kwargs is None else kwargs),
             countdown=countdown,
-            queue=topology.work_queue(context.settings.queue),
+            queue=topology.work_queue(context.settings.queue, kind=context.settings.broker_kind),
             **options,
         )
     except Reject as refusal:

@@ -28,6 +28,7 @@ Flower refuses unknown options.
 - name: FLOWER_BASIC_AUTH
   value: $(PAGE_USER):$(PAGE_PASSWORD)
 {{- end }}
+{{- if eq .Values.broker.kind "rabbitmq" }}
 # Queue lengths on its page come from the management API.
 - name: FLOWER_BROKER_API
 {{- if .Values.rabbitmq.enabled }}
@@ -37,5 +38,6 @@ Flower refuses unknown options.
     secretKeyRef:
       name: {{ .Values.externalBroker.existingSecret }}
       key: flower-api-url
+{{- end }}
 {{- end }}
 {{- end }}

@@ -29,7 +29,7 @@ VIEW = View(
 def job_view(job: dict[str, Any]) -> dict[str, Any]:
     """Reduce a PredictionJob to what is documented; what is not known is null."""
     metadata, spec, status = job["metadata"], job.get("spec", {}), job.get("status") or {}
-    ended = next((each for each in status.get("conditions") or [] if each["type"] == "Succeeded"), {})
+    ended: dict[str, Any] = next((each for each in status.get("conditions") or [] if each["type"] == "Succeeded"), {})
     verdict = {"True": True, "False": False}.get(ended.get("status", ""))
     records = status.get("records") or {}
     return {
@@ -82,7 +82,7 @@ def job_details(view: dict[str, Any]) -> Iterable[tuple[str, object]]:
         yield {"uri": "Results", "errorsURI": "Errors", "manifestURI": "Manifest"}.get(name, name), uri
     for failure in view["failures"]:
         sample = f" (such as record {failure['sampleKey']!r})" if failure.get("sampleKey") else ""
-        yield f"Failed: {failure['code']}", f"{failure['count']} × {failure.get('message', '')}{sample}"
+        yield f"Failed: {failure['code']}", f"{failure['count']} records: {failure.get('message', '')}{sample}"
 
 
 _WORDS: Final = {

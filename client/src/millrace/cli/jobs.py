@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
+from millrace.cli.confirmation import confirm
 from millrace.cli.errors import OutcomeFailed, UsageInvalid
 from millrace.cli.job_logs import job_lines, shown_line
 from millrace.cli.job_progress import follow
@@ -22,6 +23,7 @@ Name = Annotated[str, typer.Argument(help="Name of the PredictionJob.")]
 @command(app, "list", example="millrace jobs list -A")
 def list_jobs(
     session: Session,
+    *,
     is_everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look into all namespaces.")] = False,
 ) -> None:
     """List the jobs with how far they are."""
@@ -39,6 +41,7 @@ def show(session: Session, name: Name) -> None:
 def wait(
     session: Session,
     name: Name,
+    *,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds; 0 waits for ever.")] = 0.0,
 ) -> None:
     """Wait until a job has ended, with a progress bar. Ends with 1 when it failed, with 124 when time is up."""
@@ -54,9 +57,10 @@ def wait(
 def results(
     session: Session,
     name: Name,
+    *,
     is_failed: Annotated[bool, typer.Option("--failed", help="The records that failed, and why.")] = False,
 ) -> None:
-    """Write a job's results to standard output, a line of JSON each, when they are in Redis; else say where they are."""
+    """Write a job's results as lines of JSON when they are in Redis; else say where they are."""
     job = session.cluster.get(PLURAL, name)
     output = job["spec"]["output"]
     if "redis" in output:
@@ -70,6 +74,7 @@ def results(
 def cancel(
     session: Session,
     name: Name,
+    *,
     is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Cancel a job: the object is deleted, tasks that wait do nothing, and results that are written stay."""
@@ -80,8 +85,7 @@ def cancel(
             f"job {name!r} has ended ({view['state']}); there is nothing to cancel. "
             f"`kubectl delete pjob {name}` removes the object"
         )
-    if not is_sure:
-        _confirm(f"Cancel job {name!r} ({view['progress']} records done) and delete the object?")
+    confirm(f"Cancel job {name!r} ({view['progress']} records done) and delete the object?", is_sure=is_sure)
     session.cluster.delete(PLURAL, job)
     session.printer.done(view, VIEW, f"Job {name!r} is cancelled.")
 
@@ -90,6 +94,7 @@ def cancel(
 def logs(
     session: Session,
     name: Name,
+    *,
     since: Annotated[int, typer.Option("--since", min=0, help="Seconds to look back; 0 is from the start.")] = 0,
 ) -> None:
     """Show what workers logged about a job, oldest first. Pods that are gone have taken their logs with them."""
@@ -119,10 +124,3 @@ def _elsewhere(output: dict[str, Any], *, is_failed: bool) -> str:
         topic = output["kafka"].get("errorsTopic") if is_failed else None
         return f"Results are messages of Kafka topic {topic or output['kafka']['topic']!r}."
     raise NotFound("this version of millrace does not know where the job's results are; see `millrace jobs show`")
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageInvalid("nobody can be asked here; add --yes to go on")
-    if not typer.confirm(question, err=True):
-        raise UsageInvalid("nothing was done")

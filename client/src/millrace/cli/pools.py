@@ -31,6 +31,7 @@ VIEW = View(
 @command(app, "list", example="millrace pools list -n millrace")
 def list_pools(
     session: Session,
+    *,
     is_everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look into all namespaces.")] = False,
 ) -> None:
     """List the pools with what waits and why they have their size."""
@@ -44,7 +45,8 @@ def explain(session: Session, name: Annotated[str, typer.Argument(help="Name of 
     pool = session.cluster.get(PLURAL, name)
     fields = f"involvedObject.kind=WorkerPool,involvedObject.uid={pool['metadata']['uid']}"
     history = sorted(
-        (_event(each) for each in session.cluster.core("events", fields=fields)), key=lambda event: event["lastAt"] or ""
+        (_event(each) for each in session.cluster.core("events", fields=fields)),
+        key=lambda event: event["lastAt"] or "",
     )
     view = {**pool_view(pool), "conditions": pool.get("status", {}).get("conditions") or [], "history": history}
     session.printer.one(view, VIEW, details=_details)
@@ -121,7 +123,9 @@ def _pods(view: dict[str, Any]) -> str:
 
 def _tasks(queue: dict[str, Any]) -> str:
     oldest = queue["oldestMessageAgeSeconds"]
-    waiting = f"{_count(queue['ready'])} waiting, {_count(queue['unacked'])} running, {_count(queue['consumers'])} workers"
+    waiting = (
+        f"{_count(queue['ready'])} waiting, {_count(queue['unacked'])} running, {_count(queue['consumers'])} workers"
+    )
     return waiting if oldest is None else f"{waiting}; the oldest waits {oldest} s"
 
 

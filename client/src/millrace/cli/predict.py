@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ import typer
 
 from millrace.cli.errors import OutcomeFailed, UsageInvalid
 from millrace.cli.output import Printer, View
+from millrace.cli.pipelines import named_values
 from millrace.cli.session import Session, command
 from millrace.predictions import Prediction, PredictOptions, State
 
@@ -29,14 +30,13 @@ _SUBMIT_AT_ONCE = 256
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(
-        app, "predict", example='millrace predict digits --inputs \'{"pixels": [0, 0, 5]}\' --wait 10'
-    )(predict)
+    command(app, "predict", example="millrace predict digits --inputs '{\"pixels\": [0, 0, 5]}' --wait 10")(predict)
 
 
 def predict(
     session: Session,
     model: Annotated[str, typer.Argument(help="Name of the model.")],
+    *,
     inputs: Annotated[str | None, typer.Option("--inputs", "-i", help="One record as JSON.")] = None,
     file: Annotated[
         str | None, typer.Option("--file", "-f", help='A record as JSON on each line; "-" reads standard input.')
@@ -114,12 +114,10 @@ def _show(printer: Printer, prediction: Prediction) -> None:
     )
 
 
-def _options(
-    parameters: list[str], *, priority: str | None, version: str | None, is_cached: bool
-) -> PredictOptions:
+def _options(parameters: list[str], *, priority: str | None, version: str | None, is_cached: bool) -> PredictOptions:
     options = PredictOptions()
     if parameters:
-        options["parameters"] = dict(_parameter(each) for each in parameters)
+        options["parameters"] = named_values(parameters)
     if priority is not None:
         options["priority"] = _priority(priority)
     if version is not None:
@@ -135,20 +133,6 @@ def _priority(text: str) -> Literal["realtime", "batch"]:
     if text == "batch":
         return "batch"
     raise UsageInvalid(f"--priority is realtime or batch, not {text!r}")
-
-
-def _parameter(text: str) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise UsageInvalid(f"--parameter must be NAME=VALUE, not {text!r}")
-    return name, _json_or_text(value)
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _lines(file: str) -> Iterator[dict[str, Any]]:
@@ -171,5 +155,5 @@ def _record(text: str, where: str) -> dict[str, Any]:
     return record
 
 
-def _reason(item: dict[str, Any]) -> str:
-    return f"{item["error"]['code']}: {item['error']['message']}" if item["error"] else ""
+def _reason(item: Mapping[str, Any]) -> str:
+    return f"{item['error']['code']}: {item['error']['message']}" if item["error"] else ""

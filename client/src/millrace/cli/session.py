@@ -1,4 +1,4 @@
-"""What every command has: where to go, how to print, and how it ends. The options stand behind the command, as kubectl's.
+"""What every command has: where to go, how to print, and how it ends. The options stand behind it, as kubectl's do.
 
 Typer reads a command's options from its signature, so `command` adds those that all share to each function's own.
 """

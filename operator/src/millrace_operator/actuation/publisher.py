@@ -9,28 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from amqp.exceptions import AMQPError
-from celery import Celery
-from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 
-from millrace_contracts.queues import EXCHANGE, QUEUE_ARGUMENTS
 from millrace_contracts.tasks import PLAN, PlanTask
+from millrace_operator.actuation.plan_broker import PlanBroker, producer, system_queue
 from millrace_operator.errors import PublishError
 
 
 class PlanPublisher:
     """Publishes plans to the system queue, each confirmed by the broker."""
 
-    def __init__(self, *, broker_url: str, system_queue: str, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._queue = Queue(
-            system_queue,
-            exchange=Exchange(EXCHANGE, type="topic", durable=True),
-            routing_key=system_queue,
-            queue_arguments=dict(QUEUE_ARGUMENTS),
-            durable=True,
-        )
-        self._app = _producer(broker_url, self._queue, timeout_seconds)
+    def __init__(self, broker: PlanBroker, *, queue: str) -> None:
+        self._broker = broker
+        self._queue = system_queue(broker, queue)
+        self._app = producer(broker, self._queue)
+        transport: Any = self._app.connection_for_write().transport
+        # What a broker's library raises beside kombu's own errors, redis and boto3 among them.
+        self._transport_errors = (*transport.connection_errors, *transport.channel_errors, AMQPError, KombuError)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
 
     async def publish_plan(self, task: PlanTask) -> None:
@@ -38,10 +33,10 @@ class PlanPublisher:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._thread, self._publish, task)
-        except (AMQPError, KombuError, OSError) as error:
-            job = task.spec.job
+        except (*self._transport_errors, OSError) as error:
+            job, why = task.spec.job, f"{type(error).__name__}: {error}"
             raise PublishError(
-                f"RabbitMQ did not confirm the plan of job {job.namespace}/{job.name} ({type(error).__name__}: {error})"
+                f"{self._broker.name} did not confirm the plan of job {job.namespace}/{job.name} ({why})"
             ) from error
 
     async def close(self) -> None:
@@ -56,32 +51,6 @@ class PlanPublisher:
             task_id=f"{task.spec.job.uid}:plan",
             # The queue itself and not its name: publishing then declares it, should it not exist yet.
             queue=self._queue,
-            confirm_timeout=self._timeout_seconds,
+            confirm_timeout=self._broker.timeout_seconds,
             retry=False,
         )
-
-
-def _producer(broker_url: str, queue: Queue, timeout_seconds: float) -> Any:
-    app = Celery("millrace-operator", broker=broker_url, set_as_current=False)
-    app.conf.update(
-        task_queues=[queue],
-        task_default_queue=queue.name,
-        task_default_exchange=EXCHANGE,
-        task_default_exchange_type="topic",
-        task_default_queue_type="quorum",
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_publish_retry=False,
-        broker_connection_timeout=timeout_seconds,
-        broker_connection_retry=False,
-        broker_connection_max_retries=0,
-        broker_heartbeat=0,
-        broker_pool_limit=1,
-        broker_transport_options={
-            "confirm_publish": True,
-            "read_timeout": timeout_seconds,
-            "write_timeout": timeout_seconds,
-        },
-    )
-    return app

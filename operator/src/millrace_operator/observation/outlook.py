@@ -24,9 +24,12 @@ log = structlog.get_logger("millrace.observation")
 
 
 class OutlookObserver:
-    """Reads Beat's entries in the background, listens to delayed tasks, and answers from what is known."""
+    """Reads Beat's entries in the background, listens to delayed tasks, and answers from what is known.
 
-    def __init__(self, *, beat: BeatEntries, delayed: DelayedTasks, on_failure: Callable[[str], None]) -> None:
+    Without `delayed` tasks with an ETA are not known: only RabbitMQ shows them.
+    """
+
+    def __init__(self, *, beat: BeatEntries, delayed: DelayedTasks | None, on_failure: Callable[[str], None]) -> None:
         self._beat = beat
         self._delayed = delayed
         self._on_failure = on_failure
@@ -36,13 +39,14 @@ class OutlookObserver:
 
     def start(self) -> None:
         """Begin to read and to listen; needs a running event loop."""
-        self._delayed.start()
+        if self._delayed is not None:
+            self._delayed.start()
         self._reading = asyncio.get_running_loop().create_task(self._read_again_and_again())
 
     def outlook(self, queues: Collection[str], now: float, horizon_seconds: float) -> Mapping[str, Outlook]:
         """Tell what will arrive at `queues` from now to the horizon; a queue of which nothing is known is missing."""
         sent = self._schedule.due(queues, now=now, horizon_seconds=horizon_seconds)
-        due = self._delayed.due(queues, now=now, horizon_seconds=horizon_seconds)
+        due = self._delayed.due(queues, now=now, horizon_seconds=horizon_seconds) if self._delayed else {}
         both = {queue: sent.get(queue, []) + due.get(queue, []) for queue in sent.keys() | due.keys()}
         return {queue: tuple(sorted(found, key=lambda each: each.at)) for queue, found in both.items() if found}
 
@@ -57,7 +61,8 @@ class OutlookObserver:
             self._reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reading
-        await self._delayed.close()
+        if self._delayed is not None:
+            await self._delayed.close()
 
     async def refresh(self) -> None:
         """Read Beat's entries once."""

@@ -35,7 +35,7 @@ STALE_SECONDS: Final = 10.0
 PROMETHEUS_STALE_SECONDS: Final = 30.0
 NOT_CONFIGURED: Final = MappingProxyType(
     {
-        SourceType.RABBITMQ: "MILLRACE_BROKER_URL",
+        SourceType.RABBITMQ: "MILLRACE_BROKER_KIND to rabbitmq, with its URLs",
         SourceType.REDIS: "MILLRACE_REDIS_BROKER_URL",
         SourceType.PROMETHEUS: "MILLRACE_PROMETHEUS_URL",
     }
@@ -205,9 +205,11 @@ async def _not_configured(type_: SourceType, pools: Sequence[WorkerPool]) -> Rea
     return dict.fromkeys((pool.key for pool in pools), Unknown(reason=Blindness.BROKER_NOT_CONFIGURED, message=message))
 
 
-def connect_sources(settings: OperatorSettings, *, rabbitmq: QueueObserver, clock: Clock) -> Sources:
+def connect_sources(settings: OperatorSettings, *, rabbitmq: QueueObserver | None, clock: Clock) -> Sources:
     """Make the sources that the settings name."""
-    sources: dict[SourceType, tuple[PoolSource, float]] = {SourceType.RABBITMQ: (BrokerSource(rabbitmq), STALE_SECONDS)}
+    sources: dict[SourceType, tuple[PoolSource, float]] = {}
+    if rabbitmq is not None:
+        sources[SourceType.RABBITMQ] = (BrokerSource(rabbitmq), STALE_SECONDS)
     if settings.redis_broker_url is not None:
         lists = RedisLists(
             url=settings.redis_broker_url.get_secret_value(),

@@ -111,7 +111,7 @@ _REDIS: Final = Capabilities(
     exact_depth=_yes("lists, and what workers hold; `source: {type: Redis}`"),
     drain_by_unacked=_yes("yes, by what workers hold"),
     fair_counters=_no("completions by the workers' heartbeats only"),
-    job_manifests=_no("refused: the operator publishes plans by AMQP"),
+    job_manifests=_yes("yes"),
 )
 
 _SQS: Final = Capabilities(

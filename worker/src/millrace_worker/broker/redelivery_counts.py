@@ -15,6 +15,9 @@ from millrace_worker.logs import get_logger
 DELIVERY_LIMIT: Final = 20
 """As the policy of the RabbitMQ queues has it."""
 
+DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
+"""As RabbitMQ's quorum queues write it."""
+
 RETENTION_SECONDS: Final = 7 * 86_400
 
 log = get_logger(__name__)

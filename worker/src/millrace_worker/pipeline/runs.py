@@ -90,6 +90,11 @@ class Runs:
             stored: list[Any] = [self._client.hgetall(contract.run_key(pipeline, run_id)) for run_id in ids]
         return [PipelineRun.model_validate(fields) for fields in stored if fields]
 
+    def is_running(self, pipeline: str, run_id: str) -> bool:
+        """Say whether the run began and has not ended."""
+        with redis_answers():
+            return self._client.hget(contract.run_key(pipeline, run_id), "state") == RunState.RUNNING.value
+
     def finish(self, pipeline: str, run_id: str, state: RunState, *, message: str, version: str = "") -> bool:
         """Write the end of a run and let the next one begin; False when it had ended before."""
         keys = [contract.running_key(pipeline), contract.run_key(pipeline, run_id)]

@@ -79,8 +79,12 @@ class TritonFleet:
 
     def restore_everywhere(self, model: str, version: str, deadline: Deadline) -> list[str]:
         """Have each Triton serve what the repository has now; answers what went wrong, and never raises."""
+        try:
+            addresses = self._known(deadline)
+        except LoadFailed as error:
+            return [str(error)]
         troubles = []
-        for address in self._known(deadline, is_patient=False):
+        for address in addresses:
             try:
                 if version:
                     load(address, model, version, deadline)
@@ -98,12 +102,12 @@ class TritonFleet:
             if not left or not deadline.pause():
                 return left
 
-    def _known(self, deadline: Deadline, *, is_patient: bool = True) -> list[str]:
+    def _known(self, deadline: Deadline) -> list[str]:
         while True:
             try:
                 return self.addresses()
             except OSError as error:
-                if not is_patient or not deadline.pause():
+                if not deadline.pause():
                     raise LoadFailed(
                         f'the name "{self._tritons.dns}" of the Tritons is not resolved: {error}'
                     ) from error

@@ -4,9 +4,9 @@ May run any number of times, also at the same time: what is final is not compute
 Redis is asked twice, at the beginning and at the end, whatever the number of records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from millrace_contracts.errors import RecordError
 from millrace_contracts.models import ModelDescription
@@ -41,6 +41,8 @@ LIMITS: Final = Limits(requests_in_flight=4, retries_per_record=2)
 TRIES_FOR_ABSENT_MODEL: Final = 4
 """How often a task comes back for a model that was served before: Triton may be loading it anew."""
 
+TOO_LATE: Final = "the deadline of the request passed before there was an answer"
+
 log = get_logger(__name__)
 
 
@@ -74,72 +76,92 @@ def predict_items(task: PredictTask, context: Context, *, delivery: Delivery) ->
     """
     known = context.answers.read([item.id for item in task.items])
     final = [one for one in known.values() if one.is_final]
-    not_needed = {one.id for one in final}
-    items = [item for item in task.items if item.id not in not_needed]
+    writer = _Writer(task, accepted={one.id: one.accepted_at for one in known.values()}, clock=context.now)
+    late = _settle_late(task, context, writer, not_needed={one.id for one in final})
+    answered = {one.id for one in (*final, *late)}
+    items = [item for item in task.items if item.id not in answered]
     new: list[Prediction] = []
-    description = None
     if delivery.starts and len(items) > 1:
         _halve(task, items, context, delivery)
     elif items:
-        accepted = {one.id: one.accepted_at for one in known.values()}
-        writer = _Writer(task, accepted=accepted, now=context.now())
         new, description = _answer(task, items, context, delivery=delivery, writer=writer)
-    if new:
         context.answers.settle(new, task, description=description)
     log.info(
         "predictions done",
         model=task.model.name,
         succeeded=sum(one.state == PredictionState.SUCCEEDED for one in new),
         failed=sum(one.state == PredictionState.FAILED for one in new),
+        late=len(late),
         not_needed=len(final),
     )
-    return [one for one in (*final, *new) if one.state != PredictionState.CANCELLED]
+    return [one for one in (*final, *late, *new) if one.state != PredictionState.CANCELLED]
+
+
+def next_deadline(task: PredictTask, *, now: float) -> float | None:
+    """Answer when the next of its records will be too late, so that a task that waits is back to say so."""
+    deadlines = [one for one in (task.deadline, *(item.deadline for item in task.items)) if one and one > now]
+    return min(deadlines, default=None)
 
 
 class _Writer:
     """Writes the final answers of one task."""
 
-    def __init__(self, task: PredictTask, *, accepted: Mapping[str, float], now: float) -> None:
+    def __init__(self, task: PredictTask, *, accepted: Mapping[str, float], clock: Callable[[], float]) -> None:
         self._task = task
         self._accepted = accepted
-        self._now = now
+        self._clock = clock
+        self._began = clock()
 
-    def success(self, item: PredictItem, outputs: dict[str, object], *, version: str, finished_at: float) -> Prediction:
+    def success(self, item: PredictItem, outputs: dict[str, Any], *, version: str) -> Prediction:
+        """Write an answer."""
         return Prediction(
             id=item.id,
             state=PredictionState.SUCCEEDED,
             model=self._task.model.name,
             model_version=version,
             outputs=outputs,
-            accepted_at=self._accepted.get(item.id, self._now),
-            finished_at=finished_at,
+            accepted_at=self._accepted.get(item.id, self._began),
+            finished_at=self._clock(),
         )
 
-    def failure(self, item: PredictItem, code: PredictionError, message: str, *, finished_at: float) -> Prediction:
+    def failure(self, item: PredictItem, code: PredictionError, message: str) -> Prediction:
+        """Write why there is none."""
         return Prediction(
             id=item.id,
             state=PredictionState.FAILED,
             model=self._task.model.name,
             error=PredictionFailure(code=code, message=message),
-            accepted_at=self._accepted.get(item.id, self._now),
-            finished_at=finished_at,
+            accepted_at=self._accepted.get(item.id, self._began),
+            finished_at=self._clock(),
         )
+
+
+def _settle_late(
+    task: PredictTask, context: Context, writer: _Writer, *, not_needed: Container[str]
+) -> list[Prediction]:
+    """Fail the records whose deadline has passed, before anything can make them wait longer."""
+    late = [
+        writer.failure(item, PredictionError.DEADLINE_EXCEEDED, TOO_LATE)
+        for item in task.items
+        if item.id not in not_needed and _is_late(task.deadline, context) | _is_late(item.deadline, context)
+    ]
+    if late:
+        context.answers.settle(late, task)
+    return late
 
 
 def _answer(
     task: PredictTask, items: Sequence[PredictItem], context: Context, *, delivery: Delivery, writer: _Writer
 ) -> tuple[list[Prediction], ModelDescription | None]:
     def all_failed(code: PredictionError, message: str) -> tuple[list[Prediction], None]:
-        now = context.now()
-        return [writer.failure(item, code, message, finished_at=now) for item in items], None
+        return [writer.failure(item, code, message) for item in items], None
 
     if delivery.starts >= MAX_STARTS:
         return all_failed(PredictionError.WORKER_LOST, _lost(context))
     try:
-        _check_deadline(task, context)
         computed = _compute(task, items, context)
     except DeadlinePassed:
-        return all_failed(PredictionError.DEADLINE_EXCEEDED, "the deadline of the request passed before an answer")
+        return all_failed(PredictionError.DEADLINE_EXCEEDED, TOO_LATE)
     except ModelMissing as error:
         if _may_come_back(task, context, delivery):
             raise TritonUnavailable(f"a model that was served before is not there now: {error}") from error
@@ -147,11 +169,10 @@ def _answer(
     except ModelUnsuitable as error:
         return all_failed(PredictionError.MODEL_INCOMPATIBLE, str(error))
     _cache(task, items, computed, context)
-    now = context.now()
     return [
-        writer.success(item, outcome.outputs, version=computed.versions.get(i, ""), finished_at=now)
+        writer.success(item, outcome.outputs, version=computed.versions.get(i, ""))
         if isinstance(outcome, Predicted)
-        else writer.failure(item, PredictionError(outcome.code), outcome.message, finished_at=now)
+        else writer.failure(item, PredictionError(outcome.code), outcome.message)
         for i, item in enumerate(items)
         for outcome in (computed.outcomes[i],)
     ], computed.description
@@ -205,8 +226,12 @@ def _attempt(task: PredictTask, items: Sequence[PredictItem], context: Context, 
 
 
 def _check_deadline(task: PredictTask, context: Context) -> None:
-    if task.deadline is not None and context.now() > task.deadline:
+    if _is_late(task.deadline, context):
         raise DeadlinePassed
+
+
+def _is_late(deadline: float | None, context: Context) -> bool:
+    return deadline is not None and context.now() > deadline
 
 
 def _may_come_back(task: PredictTask, context: Context, delivery: Delivery) -> bool:

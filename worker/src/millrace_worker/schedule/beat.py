@@ -25,8 +25,6 @@ from millrace_worker.publishing import translated
 from millrace_worker.schedule import moments, store
 from millrace_worker.schedule.outgoing import Outgoing, outgoing
 
-LOCK_SECONDS: Final = 30
-TICK_SECONDS: Final = 5
 PAUSE_SECONDS: Final = 1.0
 CONFIRM_TIMEOUT_SECONDS: Final = 10
 """Well under the time of the lock, which is renewed before each tick that is sent."""

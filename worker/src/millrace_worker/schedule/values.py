@@ -4,13 +4,32 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from millrace_contracts.schedules import ScheduleEntry
+from millrace_contracts.schedules import ScheduleEntry, TaskTarget
 from millrace_worker.errors import ScheduleInvalid, SettingsInvalid
+from millrace_worker.results import KINDS_WITHOUT_EXPIRY
 from millrace_worker.schedule import moments
+from millrace_worker.settings import WorkerSettings
+
+LOCK_SECONDS: Final = 30
+"""Of the replica that sends: another one takes over within this time."""
+
+TICK_SECONDS: Final = 5
+"""The longest between two looks at the schedule."""
+
+CLEANUP_NAME: Final = "millrace-results-cleanup"
+
+
+def schedule_of(settings: WorkerSettings) -> list[ScheduleEntry]:
+    """Answer what Beat sends by itself: the chart's entries, and Celery's own where old results must be deleted."""
+    entries = list(read_entries(settings.beat_schedule_file))
+    if settings.beat_schedule_file is not None and settings.result_backend_kind in KINDS_WITHOUT_EXPIRY:
+        task = TaskTarget(name="celery.backend_cleanup", queue=settings.system_queue)
+        entries.append(ScheduleEntry(name=CLEANUP_NAME, cron="0 4 * * *", task=task))
+    return entries
 
 
 def read_entries(file: Path | None) -> Sequence[ScheduleEntry]:

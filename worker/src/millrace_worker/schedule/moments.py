@@ -78,5 +78,5 @@ def _zone(entry: ScheduleEntry) -> ZoneInfo:
         return ZoneInfo(entry.time_zone)
     except (OSError, ValueError, KeyError) as error:
         raise ScheduleInvalid(
-            f'schedule "{entry.name}": there is no time zone "{entry.time_zone}"; use an IANA name such as Europe/Berlin'
+            f'schedule "{entry.name}": there is no time zone "{entry.time_zone}"; use an IANA name, like Europe/Berlin'
         ) from error

@@ -1,0 +1,106 @@
+"""`millrace dlq`: messages that a pool's queue gave up, and what to do with them."""
+
+from typing import Annotated
+
+import typer
+
+from millrace.cli.confirmation import confirm
+from millrace.cli.errors import UsageInvalid
+from millrace.cli.output import View
+from millrace.cli.session import Session, command
+from millrace.cli.times import moment
+
+app = typer.Typer(name="dlq", help="Dead letters: messages that a queue gave up.", no_args_is_help=True)
+MOST_LETTERS = 1000
+
+QUEUES = View(
+    kind="queue",
+    name=lambda item: item["queue"],
+    nothing="The gateway knows no pools.",
+    columns={
+        "QUEUE": lambda item: item["queue"],
+        "DEAD LETTERS": lambda item: "no queue yet" if item["deadLetters"] is None else item["deadLetters"],
+    },
+)
+LETTERS = View(
+    kind="deadletter",
+    name=lambda item: item["id"],
+    nothing="There are no dead letters.",
+    columns={
+        "TASK ID": lambda item: item["id"],
+        "TASK": lambda item: item["task"],
+        "REASON": lambda item: item["reason"],
+        "DEATHS": lambda item: item["deaths"],
+        "REDRIVEN": lambda item: item["redriven"],
+        "DIED": lambda item: moment(item["diedAt"]),
+        "BODY": lambda item: f"{item['bodyPreview'][:60]}{'…' if item['bodyBytes'] > 60 else ''}",  # noqa: PLR2004 - a column
+    },
+)
+DONE = View(kind="queue", name=lambda item: item["queue"], columns={})
+
+Queue = Annotated[str, typer.Argument(help="Name of the work queue.")]
+TaskId = Annotated[str | None, typer.Option("--task-id", help="Only the letter of this task.")]
+Everything = Annotated[bool, typer.Option("--all", help="All letters of the queue.")]
+
+
+@command(app, "list", example="millrace dlq list")
+def list_queues(session: Session) -> None:
+    """List the queues with the number of their dead letters."""
+    session.printer.many(session.admin.dead_letter_queues(), QUEUES)
+
+
+@command(app, "show", example="millrace dlq show digits --limit 5 -o json")
+def show(
+    session: Session,
+    queue: Queue,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST_LETTERS, help="Letters, oldest first.")] = 20,
+) -> None:
+    """Look at the oldest dead letters of a queue; they stay where they are."""
+    session.printer.many(session.admin.dead_letters(queue, limit=limit), LETTERS)
+
+
+@command(app, "redrive", example="millrace dlq redrive digits --all")
+def redrive(session: Session, queue: Queue, *, task_id: TaskId = None, is_all: Everything = False) -> None:
+    """Send dead letters to work again: one task's, or all that are there now."""
+    _check(task_id, is_all=is_all)
+    if task_id is not None:
+        done = session.admin.redrive(queue, task_id=task_id, limit=MOST_LETTERS)
+        _tell(session, queue, "redriven", int(done["redriven"]), words="sent to work again")
+        return
+    left = next((each["deadLetters"] or 0 for each in session.admin.dead_letter_queues() if each["queue"] == queue), 1)
+    sent = 0
+    # Only what was there at the start: a letter that dies again is not sent in circles.
+    while left > 0:
+        done = session.admin.redrive(queue, task_id=None, limit=min(left, MOST_LETTERS))
+        if done["redriven"] == 0:
+            break
+        sent += int(done["redriven"])
+        left -= int(done["redriven"])
+    _tell(session, queue, "redriven", sent, words="sent to work again")
+
+
+@command(app, "purge", example="millrace dlq purge digits --all --yes")
+def purge(
+    session: Session,
+    queue: Queue,
+    *,
+    task_id: TaskId = None,
+    is_all: Everything = False,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Throw dead letters away for good: one task's, or all."""
+    _check(task_id, is_all=is_all)
+    what = f"the dead letter of task {task_id!r}" if task_id else f"all dead letters of {queue!r}"
+    confirm(f"Throw away {what}? This cannot be undone.", is_sure=is_sure)
+    done = session.admin.purge(queue, task_id=task_id)
+    _tell(session, queue, "purged", int(done["purged"]), words="thrown away")
+
+
+def _check(task_id: str | None, *, is_all: bool) -> None:
+    if (task_id is not None) == is_all:
+        raise UsageInvalid("say which letters: --all or --task-id ID")
+
+
+def _tell(session: Session, queue: str, verb: str, count: int, *, words: str) -> None:
+    letters = "1 dead letter" if count == 1 else f"{count} dead letters"
+    session.printer.done({"queue": queue, verb: count}, DONE, f"{letters} of {queue} {words}.")

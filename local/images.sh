@@ -49,7 +49,7 @@ dockerfile_folder() { if is_python "$1"; then echo images/python; else echo "ima
 # chart may ask for; the recommender is a team's own image, with what a team needs.
 python_members() { # NAME
   case $1 in
-    operator) echo "--package millrace-operator" ;;
+    operator) echo "--package millrace-operator --extra sqs" ;;
     worker) echo "--package millrace-worker --extra kafka --extra object-store --extra kubernetes --extra brokers" ;;
     gateway) echo "--package millrace-worker --extra gateway" ;;
     ingest) echo "--package millrace-worker --extra ingest" ;;

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from broker_client import BrokerClient
 from containers import Container
 from waiters import wait_until
 from worker_jobs import Platform
@@ -29,7 +30,7 @@ class Beat:
             "MILLRACE_BEAT_SCHEDULE_FILE": str(schedule),
         }
         command = [str(Path(sys.executable).parent / "celery"), "-A", "millrace_worker.app", "beat"]
-        command += ["-S", "millrace_worker.schedule:Scheduler", "--pidfile="]
+        command += ["--pidfile="]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
 
@@ -68,7 +69,19 @@ def beats(platform: Platform, schedule: Path, tmp_path: Path) -> Iterator[list[B
             beat.process.wait(timeout=10)
 
 
-def test_one_replica_sends_and_the_other_takes_over_when_it_is_killed(platform: Platform, beats: list[Beat]) -> None:
+def sent_ticks(platform: Platform) -> list[int]:
+    """Take what was sent: the moments that the task ids name, in seconds since the epoch."""
+    client = BrokerClient(platform.broker_url)
+    try:
+        messages = iter(lambda: client.get(platform.queue), None)
+        return [int(message.headers["id"].removeprefix("tick-")) for message in messages]
+    finally:
+        client.close()
+
+
+def test_the_killed_replica_is_replaced_within_35_seconds_and_no_tick_is_sent_twice(
+    platform: Platform, beats: list[Beat]
+) -> None:
     def explain() -> str:
         return "\n".join(beat.log[-2000:] for beat in beats)
 
@@ -81,9 +94,27 @@ def test_one_replica_sends_and_the_other_takes_over_when_it_is_killed(platform: 
     seen = standby.tick.stat().st_mtime
     wait_until(lambda: standby.tick.stat().st_mtime > seen, what="a sign of life of the standby", timeout_seconds=10)
     os.kill(active.process.pid, signal.SIGKILL)
-    wait_until(lambda: standby.is_active, what="the standby to take over", timeout_seconds=45, explain=explain)
     sent = platform.waiting()
-    wait_until(lambda: platform.waiting() > sent, what="the next task", timeout_seconds=15, explain=explain)
+    wait_until(lambda: platform.waiting() > sent, what="the other one to send", timeout_seconds=35, explain=explain)
+    ticks = sent_ticks(platform)
+
+    assert sorted(set(ticks)) == ticks
+
+
+def test_two_replicas_that_both_think_it_is_their_turn_send_each_tick_once(
+    platform: Platform, beats: list[Beat]
+) -> None:
+    def explain() -> str:
+        return "\n".join(beat.log[-2000:] for beat in beats)
+
+    def lapse() -> bool:
+        platform.redis.delete("millrace:redbeat::lock")
+        return all(beat.is_active for beat in beats) and platform.waiting() >= 4
+
+    wait_until(lapse, what="both to have sent under a lock that lapses", timeout_seconds=40, explain=explain)
+    ticks = sent_ticks(platform)
+
+    assert list(range(ticks[0], ticks[-1] + 1)) == ticks
 
 
 def test_beat_that_starts_without_redis_waits_for_it(

@@ -18,7 +18,7 @@ How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from 
 {{- if ne $broker.kind "rabbitmq" }}
 - name: MILLRACE_BROKER_KIND
   value: {{ $broker.kind }}
-{{- if eq $broker.kind "sqs" }}
+{{- if and (eq $broker.kind "sqs") $broker.sqsRegion }}
 - name: MILLRACE_SQS_REGION
   value: {{ $broker.sqsRegion | quote }}
 {{- end }}

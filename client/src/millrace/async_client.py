@@ -16,6 +16,7 @@ from millrace.errors import Refused, TimedOut
 from millrace.predictions import Prediction, PredictOptions, Record
 from millrace.protocol import (
     LONGEST_WAIT_SECONDS,
+    TOO_LATE,
     RetryPolicy,
     cancel_call,
     events_call,
@@ -168,7 +169,9 @@ class AsyncClient:
         """Cancel a prediction; False if it had ended before."""
         try:
             await self.connection.send(cancel_call(prediction_id))
-        except Refused:
+        except Refused as error:
+            if error.code != TOO_LATE:
+                raise
             return False
         return True
 

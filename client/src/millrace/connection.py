@@ -55,8 +55,8 @@ class Connection:
                     source.response.read()
                     raise _error(source.response)
                 for event in source.iter_sse():
-                    if event.event == EVENT:
-                        yield Prediction.from_json(_parsed(event.data))
+                    if (answer := _answer(event)) is not None:
+                        yield answer
         except httpx_sse.SSEError as error:
             raise UnexpectedAnswer("the gateway did not answer with a stream of events; is the URL right?") from error
         except httpx.TransportError as error:
@@ -110,8 +110,8 @@ class AsyncConnection:
                     await source.response.aread()
                     raise _error(source.response)
                 async for event in source.aiter_sse():
-                    if event.event == EVENT:
-                        yield Prediction.from_json(_parsed(event.data))
+                    if (answer := _answer(event)) is not None:
+                        yield answer
         except httpx_sse.SSEError as error:
             raise UnexpectedAnswer("the gateway did not answer with a stream of events; is the URL right?") from error
         except httpx.TransportError as error:
@@ -167,6 +167,14 @@ def _error(response: httpx.Response) -> MillraceError:
         body = None
     reply = Reply(status=response.status_code, retry_after=response.headers.get("Retry-After"), body=body)
     return error_of(reply) or UnexpectedAnswer(f"HTTP {response.status_code} is not an error")
+
+
+def _answer(event: httpx_sse.ServerSentEvent) -> Prediction | None:
+    """Read an event; the gateway also tells how each prediction is at the beginning, which is no answer yet."""
+    if event.event != EVENT:
+        return None
+    prediction = Prediction.from_json(_parsed(event.data))
+    return prediction if prediction.is_final else None
 
 
 def _parsed(text: str) -> Any:

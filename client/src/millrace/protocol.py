@@ -11,6 +11,9 @@ from millrace.predictions import Prediction, PredictOptions, Record
 LONGEST_WAIT_SECONDS: Final = 60.0
 """The gateway holds a request no longer than this; whoever wants to wait longer asks again."""
 
+TOO_LATE: Final = "Conflict"
+"""The gateway's code for a prediction that is final already."""
+
 _OPTION_NAMES: Final = {"deadline_seconds": "deadlineSeconds"}
 _UNAUTHORIZED: Final = frozenset({401, 403})
 _LATER: Final = frozenset({429, 502, 503, 504})

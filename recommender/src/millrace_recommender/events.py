@@ -12,6 +12,8 @@ from millrace_recommender.layout import HISTORY_LENGTH, SHARDS
 
 WEIGHT_OF_KIND: Final[Mapping[str, float]] = {"view": 1.0, "purchase": 3.0}
 """How much more a purchase says of a taste than a look."""
+CLOCK_TOLERANCE_SECONDS: Final = 60.0
+"""How far the clock of whoever wrote an event may be ahead."""
 FADING: Final = 0.9
 """What an event of a history counts, compared with the one after it: the taste of the moment leads."""
 
@@ -42,7 +44,7 @@ class History:
     """When the user did something last."""
 
 
-def read_event(record: StreamRecord) -> Event:
+def read_event(record: StreamRecord, *, now: float) -> Event:
     """Read an event of the stream, or raise EventInvalid."""
     value = record.value
     user, item, kind = value.get("user"), value.get("item"), value.get("kind")
@@ -55,6 +57,9 @@ def read_event(record: StreamRecord) -> Event:
         raise EventInvalid(f'"kind" is none of {", ".join(WEIGHT_OF_KIND)}')
     if not isinstance(at, int | float) or isinstance(at, bool) or not math.isfinite(at) or at < 0:
         raise EventInvalid('"at" is not a time in seconds since the epoch')
+    if at > now + CLOCK_TOLERANCE_SECONDS:
+        # Everything else would be old beside it, and training would forget it.
+        raise EventInvalid('"at" lies in the future')
     return Event(user=user, item=item, weight=WEIGHT_OF_KIND[kind], at=round(float(at), 3))
 
 

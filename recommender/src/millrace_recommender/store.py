@@ -82,7 +82,7 @@ class Store:
             pipe.execute()
 
 
-def put_events(pipe: Any, events: Sequence[Event]) -> None:
+def put_events(pipe: Any, events: Sequence[Event], *, now: float) -> None:
     """Add events to histories, to the log for training and to what is popular, by commands of a transaction."""
     popular: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     histories: dict[str, list[Event]] = defaultdict(list)
@@ -99,8 +99,7 @@ def put_events(pipe: Any, events: Sequence[Event]) -> None:
         for item, weight in weights.items():
             pipe.zincrby(key, weight, str(item))
         pipe.expire(key, 2 * layout.POPULARITY_WINDOW_SECONDS)
-    if events:
-        pipe.zremrangebyscore(layout.ACTIVE_USERS, "-inf", max(event.at for event in events) - layout.ACTIVE_SECONDS)
+    pipe.zremrangebyscore(layout.ACTIVE_USERS, "-inf", now - layout.ACTIVE_SECONDS)
 
 
 def put_hits(pipe: Any, counts: Mapping[str, HitCount], *, now: float) -> None:

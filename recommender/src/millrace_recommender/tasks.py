@@ -47,19 +47,20 @@ def register(app: Any, context: Context) -> None:
 def update(batch: StreamBatch, context: Context) -> None:
     """Take events into features, and give each user of the batch fresh recommendations."""
     store = Store(context.redis)
-    events, _ = sorted_out(batch.records)
+    began_at = context.now()
+    events, _ = sorted_out(batch.records, now=began_at)
     users = sorted({event.user for event in events})
     known = store.known(users)
 
     def effects(todo: StreamBatch, pipe: Any) -> None:
-        fresh, refused = sorted_out(todo.records)
-        put_events(pipe, fresh)
-        put_hits(pipe, count_hits(fresh, known), now=context.now())
+        fresh, refused = sorted_out(todo.records, now=began_at)
+        put_events(pipe, fresh, now=began_at)
+        put_hits(pipe, count_hits(fresh, known), now=began_at)
         if refused:
             pipe.incrby(layout.REFUSED, len(refused))
 
     done = run_once(batch, context.redis, effects)
-    _, refused = sorted_out(done.records)
+    _, refused = sorted_out(done.records, now=began_at)
     if refused:
         log.warning("events passed over: they mean nothing", topic=batch.topic, first=refused[0], count=len(refused))
     store.write_recommendations(recommend(store.histories(users), context))
@@ -72,12 +73,12 @@ def knows(state: Known, event: Event) -> bool:
     return state.recommendations is not None and state.recommendations.event_at >= event.at
 
 
-def sorted_out(records: Sequence[StreamRecord]) -> tuple[list[Event], list[str]]:
+def sorted_out(records: Sequence[StreamRecord], *, now: float) -> tuple[list[Event], list[str]]:
     """Read the events that can be read, in the order of their times, and say of the others why not."""
     events, refused = [], []
     for record in records:
         try:
-            events.append(read_event(record))
+            events.append(read_event(record, now=now))
         except EventInvalid as error:
             refused.append(f"offset {record.offset}: {error}")
     return sorted(events, key=lambda event: event.at), refused

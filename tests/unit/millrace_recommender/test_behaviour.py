@@ -46,7 +46,8 @@ def test_a_user_hardly_ever_looks_at_one_of_his_last_items_again() -> None:
 
 def shares(events: list[Activity]) -> Floats:
     counts = np.bincount([event.item for event in events], minlength=SMALL.items).astype(np.float64)
-    return counts / counts.sum()
+    whole: Floats = counts / counts.sum()
+    return whole
 
 
 def change(drift_per_hour: float) -> float:

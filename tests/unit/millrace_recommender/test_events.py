@@ -17,6 +17,7 @@ from millrace_recommender.events import (
 from millrace_recommender.layout import HISTORY_LENGTH, SHARDS
 from millrace_recommender.tasks import sorted_out
 
+NOW = 2010.0
 VALUE = {"user": "u1", "item": 7, "kind": "view", "at": 1000.5}
 
 
@@ -26,15 +27,15 @@ def record(offset: int = 0, **changes: Any) -> StreamRecord:
 
 
 def test_an_event_is_read() -> None:
-    assert Event(user="u1", item=7, weight=1.0, at=1000.5) == read_event(record())
+    assert Event(user="u1", item=7, weight=1.0, at=1000.5) == read_event(record(), now=NOW)
 
 
 def test_a_purchase_says_more_than_a_view() -> None:
-    assert read_event(record(kind="purchase")).weight > read_event(record()).weight
+    assert read_event(record(kind="purchase"), now=NOW).weight > read_event(record(), now=NOW).weight
 
 
 def test_an_event_without_a_time_has_that_of_its_kafka_record() -> None:
-    assert read_event(record(at=None)).at == 2000.0
+    assert read_event(record(at=None), now=NOW).at == 2000.0
 
 
 @pytest.mark.parametrize(
@@ -49,15 +50,16 @@ def test_an_event_without_a_time_has_that_of_its_kafka_record() -> None:
         {"kind": ["view"]},
         {"at": "now"},
         {"at": float("nan")},
+        {"at": NOW + 3600},
     ],
 )
 def test_an_event_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(EventInvalid):
-        read_event(record(**wrong))
+        read_event(record(**wrong), now=NOW)
 
 
 def test_one_bad_event_does_not_touch_its_neighbours() -> None:
-    events, refused = sorted_out([record(1, at=3.0), record(2, kind="stare"), record(3, at=2.0)])
+    events, refused = sorted_out([record(1, at=3.0), record(2, kind="stare"), record(3, at=2.0)], now=NOW)
     assert [2.0, 3.0] == [event.at for event in events]
     assert len(refused) == 1
     assert refused[0].startswith("offset 2")

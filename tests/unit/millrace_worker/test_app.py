@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from millrace_contracts.tasks import FINALIZE, PLAN, PREDICT_SHARD
+from millrace_contracts.tasks import FINALIZE, PLAN, PREDICT_SHARD, RUN_PIPELINE, SUBMIT_JOB
 from millrace_worker import app as app_module
 from millrace_worker import topology
 from millrace_worker.app import create_app
@@ -59,7 +59,7 @@ def test_the_dead_letter_queue_also_takes_tasks_that_were_delayed() -> None:
 
 def test_the_app_has_the_tasks_of_the_contract(tmp_path: Path) -> None:
     names = {name for name in create_app(settings(tmp_path)).tasks if name.startswith("millrace.")}
-    assert names == {PLAN, PREDICT_SHARD, FINALIZE}
+    assert {PLAN, PREDICT_SHARD, FINALIZE, RUN_PIPELINE, SUBMIT_JOB} <= names
 
 
 def test_a_task_of_a_wrong_setting_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:

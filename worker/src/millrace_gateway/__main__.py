@@ -22,8 +22,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._gateway.predictor.drain)
+        self._gateway.drain_soon()
         super().handle_exit(sig, frame)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from millrace_gateway.errors import Unavailable
@@ -32,14 +31,14 @@ log = get_logger(__name__)
 class Answers:
     """Futures of answers by prediction id."""
 
-    def __init__(self, client: "Redis[bytes]", store: Store, *, channel: str) -> None:
+    def __init__(self, client: Redis, store: Store, *, channel: str) -> None:
         self.channel = channel
         self._client = client
         self._store = store
         self._waiting: dict[str, list[asyncio.Future[Answer]]] = {}
         self._others: Counter[str] = Counter()
         self._subscribed: dict[str, asyncio.Event] = {}
-        self._pubsub: PubSub | None = None
+        self._pubsub: Any = None
         self._recent: OrderedDict[str, tuple[Answer, int]] = OrderedDict()
         self._recent_bytes = 0
 

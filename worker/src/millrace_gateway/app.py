@@ -80,10 +80,17 @@ class Gateway:
             now=now,
         )
         self.signatures = Signatures(config, state, self.predictor)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def drain_soon(self) -> None:
+        """Begin to end; may be called by a signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.predictor.drain)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run what goes on beside requests; at the end, publish what was accepted before the connections close."""
+        self._loop = asyncio.get_running_loop()
         parts: list[Callable[[], Awaitable[None]]] = [
             self.broker.run,
             self.answers.run,
@@ -152,7 +159,7 @@ async def _for_ever(part: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-def _redis(url: str, timeout_seconds: float | None) -> "Redis[bytes]":
+def _redis(url: str, timeout_seconds: float | None) -> Redis:
     return Redis.from_url(
         url,
         socket_timeout=timeout_seconds,

@@ -10,9 +10,7 @@ from millrace_gateway.errors import BodyTooLarge, NotFound, RequestInvalid
 from millrace_gateway.gather import MAX_TASK_BYTES
 from millrace_gateway.settings import Config, ModelSettings
 
-FIELDS: Final = frozenset(
-    {"inputs", "records", "parameters", "priority", "version", "deadlineSeconds", "cache"}
-)
+FIELDS: Final = frozenset({"inputs", "records", "parameters", "priority", "version", "deadlineSeconds", "cache"})
 MAX_WAIT_SECONDS: Final = 60.0
 MAX_DEADLINE_SECONDS: Final = 604_800.0
 

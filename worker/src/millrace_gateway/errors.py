@@ -27,7 +27,7 @@ class SettingsInvalid(Exception):  # noqa: N818 - it says what happened
 class GatewayError(Exception):
     """Base of all that becomes an HTTP answer; the message is shown to the caller."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     code: ClassVar[str] = "InternalError"
 
     def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
@@ -87,6 +87,16 @@ class TooManyRequests(GatewayError):  # noqa: N818 - it says what happened
     """The queue is longer than its objective allows."""
 
     status, code = 429, "TooManyRequests"
+
+
+class PredictionFailed(GatewayError):  # noqa: N818 - it says what happened
+    """A worker could not predict; where a protocol has errors and no failed predictions."""
+
+    code = "PredictionFailed"
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Unavailable(GatewayError):  # noqa: N818 - it says what happened

@@ -28,7 +28,7 @@ _PREPARING: Final = "preparing"
 
 @dataclass(frozen=True, slots=True)
 class FlightKey:
-    """What must be equal to share an answer: the entry of the cache, who computes it, and whether a version is fixed."""
+    """What must be equal to share an answer: the entry of the cache, who computes it, and the version asked for."""
 
     cache_key: str
     queue: str

@@ -76,4 +76,3 @@ class Metrics:
     def page(self) -> bytes:
         """Write the page for Prometheus."""
         return bytes(generate_latest(self.registry))
-

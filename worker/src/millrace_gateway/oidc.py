@@ -1,4 +1,4 @@
-"""Tokens of an OpenID Connect issuer, checked with its public keys, which are fetched once and again when they change."""
+"""Tokens of an OpenID Connect issuer, checked with its public keys; those are fetched anew when they change."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -17,7 +17,7 @@ MAX_COMMANDS: Final = 500
 class Pipelined:
     """Sends commands to one Redis; each answer, or error, comes to whoever asked."""
 
-    def __init__(self, client: "Redis[bytes]") -> None:
+    def __init__(self, client: Redis) -> None:
         self._client = client
         self._waiting: deque[tuple[tuple[Any, ...], asyncio.Future[Any]]] = deque()
         self._sender: asyncio.Task[None] | None = None

@@ -24,6 +24,9 @@ from millrace_worker.logs import get_logger
 
 DEADLINE_MESSAGE: Final = "nobody answered before the deadline that the caller gave"
 
+LONGEST_WAIT_SECONDS: Final = 86_400.0
+"""Of one step of those who wait without end."""
+
 log = get_logger(__name__)
 
 
@@ -83,7 +86,7 @@ class Predictor:
         self._admission = admission
         self._broker = broker
         self._metrics = metrics
-        self._now = now
+        self.now = now
         self._flights = Flights(cache, answers, store)
         self.gatherer: Gatherer[Group, Entry] = Gatherer(
             self._publish, max_wait_seconds=config.max_wait_milliseconds / 1000, max_held=config.max_held_records
@@ -132,14 +135,14 @@ class Predictor:
         """Cancel a prediction, or raise Conflict if it is final."""
         (ticket,) = await self.look_at([name])
         if not is_final(ticket.known):
-            cancelled = ended(ticket.known, PredictionState.CANCELLED, now=self._now())
+            cancelled = ended(ticket.known, PredictionState.CANCELLED, now=self.now())
             if await self._store.settle(cancelled, channel=ticket.channel):
                 return cancelled.model_dump(mode="json")
             (ticket,) = await self.look_at([name])
         raise Conflict(f'prediction "{name}" is {ticket.known["state"]} and cannot be cancelled any more')
 
     async def _wait_for(self, ticket: Ticket, seconds: float, *, must_answer: bool) -> None:
-        until_deadline = float("inf") if ticket.deadline is None else max(0.0, ticket.deadline - self._now())
+        until_deadline = float("inf") if ticket.deadline is None else max(0.0, ticket.deadline - self.now())
         if self.is_draining and not must_answer:
             return
         future = self._answers.expect(*ticket.waits_for)
@@ -153,7 +156,7 @@ class Predictor:
                 ticket.known = again.known
                 if is_final(ticket.known):
                     return
-            done, _ = await asyncio.wait((future,), timeout=min(seconds, until_deadline))
+            done, _ = await asyncio.wait((future,), timeout=min(seconds, until_deadline, LONGEST_WAIT_SECONDS))
             if done and not future.cancelled():
                 ticket.known = taken_from(future.result(), ticket.known)
             elif not done and until_deadline <= seconds:
@@ -165,7 +168,7 @@ class Predictor:
 
     async def _end_late(self, ticket: Ticket) -> None:
         failure = (PredictionError.DEADLINE_EXCEEDED, DEADLINE_MESSAGE)
-        late = ended(ticket.known, PredictionState.FAILED, now=self._now(), failure=failure)
+        late = ended(ticket.known, PredictionState.FAILED, now=self.now(), failure=failure)
         if await self._store.settle(late, channel=ticket.channel):
             ticket.known = late.model_dump(mode="json")
         else:
@@ -221,7 +224,7 @@ class Predictor:
         return self._ticket(pending, asked)
 
     async def _answered(self, asked: Asked, kept: Kept) -> Ticket:
-        now = self._now()
+        now = self.now()
         answer = Prediction(
             id=_new_id(),
             state=PredictionState.SUCCEEDED,
@@ -257,7 +260,7 @@ class Predictor:
         try:
             for known in (await self._store.read_as_written(ids)).values():
                 if known is not None and not is_final(known):
-                    await self._store.settle(ended(known, PredictionState.CANCELLED, now=self._now()), channel="")
+                    await self._store.settle(ended(known, PredictionState.CANCELLED, now=self.now()), channel="")
         except Unavailable as error:
             log.debug("records of a refused request stay; nobody asks for their answers", error=str(error))
 
@@ -266,7 +269,7 @@ class Predictor:
             id=_new_id(),
             state=PredictionState.PENDING,
             model=asked.model.name,
-            accepted_at=self._now(),
+            accepted_at=self.now(),
             channel=flight.channel if flight else self._answers.channel,
             same_as=flight.id if flight else "",
         )

@@ -66,9 +66,7 @@ class Store:
     async def settle(self, prediction: Prediction, *, channel: str) -> bool:
         """Write a final answer, unless there is one; answers whether this was the first."""
         key, text = prediction_key(prediction.id), prediction.model_dump_json()
-        (written,) = await self._all(
-            [self._state.ask("EVAL", SETTLE_SCRIPT, 1, key, text, self._ttl_seconds, channel)]
-        )
+        (written,) = await self._all([self._state.ask("EVAL", SETTLE_SCRIPT, 1, key, text, self._ttl_seconds, channel)])
         return bool(written)
 
     @staticmethod
@@ -82,7 +80,9 @@ class Store:
         return answers
 
 
-def ended(pending: Answer, state: PredictionState, *, now: float, failure: tuple[PredictionError, str] | None = None) -> Prediction:
+def ended(
+    pending: Answer, state: PredictionState, *, now: float, failure: tuple[PredictionError, str] | None = None
+) -> Prediction:
     """Make the final form of a prediction that gets no outputs."""
     return Prediction(
         id=str(pending["id"]),
@@ -107,4 +107,4 @@ def is_final(answer: Answer | None) -> bool:
 
 
 def _is_pending(answer: Answer) -> bool:
-    return answer["state"] == PredictionState.PENDING
+    return bool(answer["state"] == PredictionState.PENDING)

@@ -32,6 +32,7 @@ class Accumulator:
     partition: int
     max_records: int
     linger_seconds: float
+    max_bytes: int = MAX_BATCH_BYTES
     next_offset: int | None = None
     """The first offset that this partition has not brought yet; None before its first record."""
     _from_offset: int = 0
@@ -50,7 +51,7 @@ class Accumulator:
         elif offset < self.next_offset:
             raise ValueError(f"offset {offset} is covered; the next one is {self.next_offset}")
         size = 0 if record is None else len(record) + 1
-        full = self.take() if self._size_bytes + size > MAX_BATCH_BYTES else None
+        full = self.take() if self._size_bytes + size > self.max_bytes else None
         if self._opened_at is None:
             self._opened_at = now
         if record is not None:

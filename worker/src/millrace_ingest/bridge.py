@@ -23,7 +23,7 @@ from millrace_ingest.mapping import Mapper, Raw, Unusable
 from millrace_ingest.messages import TaskMessages
 from millrace_ingest.metrics import Metrics
 from millrace_ingest.progress import Progress
-from millrace_ingest.publish import MAX_UNCONFIRMED, Outgoing, Publisher
+from millrace_ingest.publish import Outgoing, Publisher
 from millrace_ingest.settings import Stream
 from millrace_worker.kafka_settings import KafkaSettings
 from millrace_worker.logs import get_logger
@@ -154,7 +154,7 @@ class Bridge:
     def _turn(self) -> None:
         now = self._turned_at = self._clock()
         self._watch_queue(now)
-        is_full = self.publisher.waiting >= MAX_UNCONFIRMED or self._dead_letters.waiting >= MAX_WAITING
+        is_full = self.publisher.is_full or self._dead_letters.waiting >= MAX_WAITING
         self._full_since = (self._full_since or now) if is_full else None
         is_paused = self._must_pause(now)
         self.source.pause(is_paused=is_paused)
@@ -175,7 +175,7 @@ class Bridge:
 
     def _patience(self, now: float) -> float:
         """Answer how long to wait for a record: not at all while confirms are expected, else until a batch is due."""
-        if self.publisher.waiting and self.publisher.is_connected:
+        if self.publisher.is_waiting and self.publisher.is_connected:
             return 0.0
         due = [at for partition in self._partitions.values() if (at := partition.batch.due_at()) is not None]
         return min(max(min(due, default=now + IDLE_SECONDS) - now, 0.0), IDLE_SECONDS)

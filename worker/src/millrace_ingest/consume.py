@@ -3,6 +3,7 @@
 Offsets are committed by hand only. Partitions move one by one (cooperative-sticky): who keeps one reads on.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -61,6 +62,7 @@ class Source:
                 "partition.assignment.strategy": "cooperative-sticky",
                 "on_commit": self._on_commit,
                 "error_cb": self._on_error,
+                "logger": logging.getLogger("millrace_ingest.librdkafka.consumer"),
             }
         )
 

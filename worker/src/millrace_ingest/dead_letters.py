@@ -1,5 +1,6 @@
 """Keep what cannot be used: its bytes as they came, in a topic of their own, with the reason in the headers."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -76,6 +77,7 @@ class DeadLetters:
                 # A record fits wherever it came from; what its dead letter's topic takes, the broker says.
                 "message.max.bytes": 100_000_000,
                 "error_cb": _log_error,
+                "logger": logging.getLogger("millrace_ingest.librdkafka.producer"),
             }
         )
 

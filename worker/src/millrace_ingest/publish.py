@@ -14,8 +14,9 @@ from millrace_ingest.errors import BrokerUnavailable
 from millrace_ingest.rabbitmq import Link
 from millrace_worker.logs import get_logger
 
-MAX_UNCONFIRMED: Final = 32
-"""Messages on their way at once: enough to keep RabbitMQ's disk busy, few enough to send again."""
+MAX_WAITING: Final = 100
+MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
+"""What may be on its way at once: enough to keep RabbitMQ's disk busy, little enough to hold and to send again."""
 
 CONFIRM_SECONDS: Final = 30.0
 """A broker that confirms nothing for so long is taken for lost."""
@@ -50,6 +51,7 @@ class Publisher:
         self._backlog: deque[Outgoing] = deque()
         self._unconfirmed: dict[int, Outgoing] = {}
         self._refused: list[Outgoing] = []
+        self._waiting_bytes = 0
         self._link: Link | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._not_before = 0.0
@@ -61,18 +63,26 @@ class Publisher:
         return self._link is not None
 
     @property
-    def waiting(self) -> int:
-        """Count the messages that RabbitMQ has not confirmed."""
-        return len(self._backlog) + len(self._unconfirmed)
+    def is_waiting(self) -> bool:
+        """Say whether there is a message that RabbitMQ has not confirmed."""
+        return bool(self._backlog or self._unconfirmed)
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether as much is on its way as may be."""
+        return len(self._backlog) + len(self._unconfirmed) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES
 
     def offer(self, message: Outgoing) -> None:
         """Take over a message."""
         self._backlog.append(message)
+        self._waiting_bytes += len(message.message.body)
 
     def forget(self, places: Iterable[tuple[str, int]]) -> None:
         """Send nothing more of these partitions: others read them now."""
         gone = set(places)
         self._backlog = deque(message for message in self._backlog if message.place not in gone)
+        left = [*self._backlog, *self._unconfirmed.values()]
+        self._waiting_bytes = sum(len(message.message.body) for message in left)
 
     def work(self, *, wait_seconds: float) -> None:
         """Send what may be sent and hear what is confirmed, waiting for that no longer than this; never raises."""
@@ -113,7 +123,7 @@ class Publisher:
     def _send(self, link: Link) -> None:
         if self._backlog and not self._unconfirmed:
             self._heard_at = self._clock()
-        while self._backlog and len(self._unconfirmed) < MAX_UNCONFIRMED:
+        while self._backlog:
             message = self._backlog[0]
             # A confirm can come while the next message is sent, never for one whose number is not known yet.
             self._unconfirmed[link.publish(message.message)] = message
@@ -126,6 +136,7 @@ class Publisher:
             self._refused.append(message)
             return
         self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._waiting_bytes -= len(message.message.body)
         message.on_confirmed()
         self._on_published(message.record_count)
 

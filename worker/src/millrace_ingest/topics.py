@@ -22,7 +22,7 @@ class Topics:
     """A client for questions."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        options: dict[str, Any] = {**config, "error_cb": _answers_say_it}
+        options: dict[str, Any] = {**config, "error_cb": _answers_say_it, "log_level": 0}
         self._admin = AdminClient(options)
         self._earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # the library leaves it untyped
         self._latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the library leaves it untyped

@@ -5,9 +5,7 @@ Alerts and dashboards: plain files that promtool and Grafana read as they are, s
 */}}
 
 {{- define "millrace.alertGroups" -}}
-{{- $files := list "files/rules/autoscaler.yaml" "files/rules/queues.yaml" -}}
-{{- if .Values.gateway.enabled }}{{ $files = append $files "files/rules/gateway.yaml" }}{{ end -}}
-{{- if .Values.streams }}{{ $files = append $files "files/rules/ingest.yaml" }}{{ end -}}
+{{- $files := list "files/rules/autoscaler.yaml" "files/rules/queues.yaml" "files/rules/loop.yaml" -}}
 {{- if .Values.beat.enabled }}{{ $files = append $files "files/rules/beat.yaml" }}{{ end -}}
 {{- $groups := list -}}
 {{- range $files -}}

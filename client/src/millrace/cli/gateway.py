@@ -1,4 +1,4 @@
-"""Find the gateway of a release in the cluster, its key, and a way to it; or take the address that was given."""
+"""Find the gateway of a release in the cluster, its key, and a way to it."""
 
 import base64
 import binascii
@@ -16,10 +16,8 @@ PORT_NAME: Final = "http"
 _IN_TUNNEL: Final = "http://gateway.millrace"
 
 
-def open_client(cluster: Cluster, *, release: str | None, url: str | None, api_key: str | None) -> Client:
-    """Open a client of the gateway: at `url`, else through the API server to a pod of the release."""
-    if url:
-        return Client(url, api_key=api_key or "")
+def open_client(cluster: Cluster, *, release: str | None, api_key: str | None) -> Client:
+    """Open a client that reaches a pod of the release's gateway through the API server."""
     selector = f"{LABELS},app.kubernetes.io/instance={release}" if release else LABELS
     service = _only_service(cluster, selector)
     pod = _ready_pod(cluster, service)

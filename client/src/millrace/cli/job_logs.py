@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from millrace.cli.kubernetes_api import Cluster, Resource
 from millrace.cli.pools import PLURAL as POOLS
 from millrace.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from millrace.cli.kubernetes_api import Cluster, Resource
 
 PODS: Final = "app.kubernetes.io/part-of=millrace,app.kubernetes.io/component in (worker,operator)"
 _CONTAINERS: Final = ("worker", "operator")
@@ -14,7 +16,7 @@ _CONTAINERS: Final = ("worker", "operator")
 _SHOWN_FIRST: Final = frozenset({"timestamp", "level", "event", "pod", "job", "uid", "logger"})
 
 
-def job_lines(cluster: Cluster, job: dict[str, Any], *, since_seconds: int | None) -> list[dict[str, Any]]:
+def job_lines(cluster: "Cluster", job: dict[str, Any], *, since_seconds: int | None) -> list[dict[str, Any]]:
     """Gather the lines of all workers that are there, oldest first."""
     uid = job["metadata"]["uid"]
     lines = [
@@ -33,13 +35,13 @@ def shown_line(line: dict[str, Any]) -> str:
     return f"{head} {rest}".rstrip()
 
 
-def _containers(cluster: Cluster, job: dict[str, Any]) -> dict[str, str]:
+def _containers(cluster: "Cluster", job: dict[str, Any]) -> dict[str, str]:
     """Name the pods that may know of the job, with the container that speaks of it."""
     pods = cluster.core("pods", selector=PODS) + _pods_of_adopted(cluster, job)
     return {pod["metadata"]["name"]: _container(pod) for pod in pods if pod.get("status", {}).get("phase") != "Pending"}
 
 
-def _pods_of_adopted(cluster: Cluster, job: dict[str, Any]) -> list[Resource]:
+def _pods_of_adopted(cluster: "Cluster", job: dict[str, Any]) -> "list[Resource]":
     """Find the pods of a pool whose Deployment is not the chart's, and so lacks its labels."""
     try:
         pool = cluster.get(POOLS, job["spec"]["workerPoolRef"]["name"])
@@ -50,12 +52,12 @@ def _pods_of_adopted(cluster: Cluster, job: dict[str, Any]) -> list[Resource]:
     return cluster.core("pods", selector=",".join(f"{key}={value}" for key, value in labels.items()))
 
 
-def _container(pod: Resource) -> str:
+def _container(pod: "Resource") -> str:
     names = [str(each["name"]) for each in pod["spec"]["containers"]]
     return next((name for name in _CONTAINERS if name in names), names[0])
 
 
-def _read(cluster: Cluster, pod: str, container: str, since_seconds: int | None) -> Iterator[dict[str, Any]]:
+def _read(cluster: "Cluster", pod: str, container: str, since_seconds: int | None) -> Iterator[dict[str, Any]]:
     try:
         for text in cluster.log_lines(pod, container, since_seconds=since_seconds):
             line = _parsed(text)

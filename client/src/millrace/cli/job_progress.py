@@ -2,14 +2,16 @@
 
 import threading
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from millrace.cli.job_view import PLURAL, job_view
-from millrace.cli.kubernetes_api import Cluster
 from millrace.cli.output import Printer
 from millrace.errors import Unavailable
+
+if TYPE_CHECKING:
+    from millrace.cli.kubernetes_api import Cluster
 
 POLL_SECONDS: Final = 1.0
 """The operator writes counts every few seconds and ends at once."""
@@ -17,7 +19,7 @@ PATIENCE_SECONDS: Final = 60.0
 """An API server that is away so long is told to the user; the job does not depend on it."""
 
 
-def follow(cluster: Cluster, name: str, *, printer: Printer, timeout_seconds: float | None) -> dict[str, Any]:
+def follow(cluster: "Cluster", name: str, *, printer: Printer, timeout_seconds: float | None) -> dict[str, Any]:
     """Show how a job gets on until it has ended or time is up, and answer what is known of it then."""
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     with _bar(printer) as progress:
@@ -61,7 +63,7 @@ def _update(progress: Progress, task: TaskID, view: dict[str, Any]) -> None:
     )
 
 
-def _read(cluster: Cluster, name: str) -> dict[str, Any]:
+def _read(cluster: "Cluster", name: str) -> dict[str, Any]:
     """Read the job; an API server that is away for a moment is waited for."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while True:

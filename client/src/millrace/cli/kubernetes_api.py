@@ -15,6 +15,7 @@ from millrace.errors import MillraceError, NotFound, Refused, Unauthorized, Unav
 
 GROUP: Final = "millrace.dev"
 VERSION: Final = "v1alpha1"
+KINDS: Final = {"predictionjobs": "PredictionJob", "workerpools": "WorkerPool"}
 REQUEST_LIMIT_SECONDS: Final = 30
 _UNAUTHORIZED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
@@ -55,7 +56,7 @@ class Cluster:
     def get(self, plural: str, name: str) -> Resource:
         """Answer an object of Millrace."""
         custom = client.CustomObjectsApi(self._api)
-        where = f"{plural} {name!r} in namespace {self.namespace!r}"
+        where = f"{KINDS[plural]} {name!r} in namespace {self.namespace!r}"
         found: Resource = _asked(
             where,
             lambda: custom.get_namespaced_custom_object(
@@ -85,7 +86,7 @@ class Cluster:
         metadata = resource["metadata"]
         options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=metadata["uid"]))
         _asked(
-            f"{plural} {metadata['name']!r}",
+            f"{KINDS[plural]} {metadata['name']!r}",
             lambda: custom.delete_namespaced_custom_object(
                 GROUP,
                 VERSION,
@@ -172,9 +173,9 @@ def _translated(what: str, error: ApiException) -> MillraceError:
     if error.status in _UNAUTHORIZED:
         return Unauthorized(f"the cluster does not let you do this: {said}")
     if error.status == _NOT_FOUND:
-        if GROUP in said or not said.strip():
-            return NotFound(f"there is no {what}: {said}")
-        return NotFound(f"there is no {what}; `-n NAMESPACE` chooses another namespace")
+        if said.endswith("not found") and "page" not in said:
+            return NotFound(f"there is no {what}; `-n NAMESPACE` chooses another namespace")
+        return NotFound("the cluster does not know Millrace's resources; is the chart millrace-operator installed?")
     if error.status in _REFUSED:
         return Refused(f"the cluster refuses: {said}")
     return Unavailable(f"the Kubernetes API failed: {said}")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.text import Text
 
 Json = dict[str, Any]
 Cell = Callable[[Mapping[str, Any]], object]
+
+
+WIDTH_OF_A_PIPE: Final = 100_000
 
 
 class Format(StrEnum):
@@ -41,8 +44,8 @@ class Printer:
     """Writes to standard output in one form; what is only for people goes to standard error."""
 
     form: Format
-    out: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False))
-    err: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
+    out: Console = field(default_factory=lambda: _console(is_error=False))
+    err: Console = field(default_factory=lambda: _console(is_error=True))
 
     @property
     def is_for_people(self) -> bool:
@@ -74,7 +77,7 @@ class Printer:
         """Print what was done."""
         self.one(item, view, details=lambda _: ())
         if self.is_for_people:
-            self.out.print(Text(sentence))
+            self.out.print(Text(sentence), soft_wrap=True)
 
     def pairs(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Print names and values for people."""
@@ -86,13 +89,18 @@ class Printer:
         if table.row_count:
             self.out.print(table)
 
+    def heading(self, words: str) -> None:
+        """Begin another part of what people read."""
+        self.out.print()
+        self.out.print(Text(words, style="bold"))
+
     def record(self, item: Any) -> None:
         """Print one of many records as a line of JSON, while they come."""
         sys.stdout.write(json.dumps(item, ensure_ascii=False) + "\n")
 
     def say(self, sentence: str) -> None:
         """Tell a person something that is no output."""
-        self.err.print(Text(sentence))
+        self.err.print(Text(sentence), soft_wrap=True)
 
     def table(self, items: Sequence[Mapping[str, Any]], columns: Mapping[str, Cell]) -> None:
         """Print a table that is part of something larger."""
@@ -100,12 +108,13 @@ class Printer:
 
     def _table(self, items: Sequence[Mapping[str, Any]], view: View) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-        for title in view.columns:
-            table.add_column(title, overflow="fold", no_wrap=not self.out.is_terminal)
+        *first, last = view.columns
+        for title in first:
+            table.add_column(title, no_wrap=True)
+        table.add_column(last, overflow="fold")
         for item in items:
             table.add_row(*(Text(_shown(cell(item))) for cell in view.columns.values()))
-        # A pipe has no width: nothing is cut or folded there.
-        self.out.print(table, width=None if self.out.is_terminal else 10_000)
+        self.out.print(table)
 
     def _names(self, items: Iterable[Json], view: View) -> None:
         for item in items:
@@ -117,6 +126,14 @@ class Printer:
         else:
             json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
             sys.stdout.write("\n")
+
+
+def _console(*, is_error: bool) -> Console:
+    """Write to a terminal as wide as it is; a pipe has no width, so nothing is cut or folded there."""
+    console = Console(stderr=is_error, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_PIPE
+    return console
 
 
 def _shown(value: object) -> str:

@@ -52,7 +52,7 @@ def explain(session: Session, name: Annotated[str, typer.Argument(help="Name of 
     session.printer.one(view, VIEW, details=_details)
     if session.printer.is_for_people and history:
         at = now()
-        session.printer.pairs([("", ""), ("History", "what the operator did and saw, the latest last")])
+        session.printer.heading("History, the latest last")
         session.printer.table(
             history,
             {
@@ -126,7 +126,7 @@ def _tasks(queue: dict[str, Any]) -> str:
     waiting = (
         f"{_count(queue['ready'])} waiting, {_count(queue['unacked'])} running, {_count(queue['consumers'])} workers"
     )
-    return waiting if oldest is None else f"{waiting}; the oldest waits {oldest} s"
+    return waiting if not queue["ready"] or oldest is None else f"{waiting}; the oldest waits {oldest} s"
 
 
 def _rate(rate: str | None, *, upper: str | None) -> str:

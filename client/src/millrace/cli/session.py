@@ -9,17 +9,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from millrace.admin import Admin
 from millrace.cli.errors import exit_code
-from millrace.cli.gateway import open_client
-from millrace.cli.kubernetes_api import Cluster
 from millrace.cli.output import Format, Printer
 from millrace.client import Client
 from millrace.errors import MillraceError
+
+if TYPE_CHECKING:
+    from millrace.cli.kubernetes_api import Cluster
 
 P = ParamSpec("P")
 
@@ -65,16 +66,30 @@ _DEFAULTS: dict[str, Any] = {"output": Format.TABLE}
 class Session:
     """One run of a command; connections are opened when they are needed."""
 
-    cluster: Cluster
+    namespace: str | None
+    context: str | None
+    kubeconfig: str | None
     release: str | None
     url: str | None
     api_key: str | None
     printer: Printer
 
     @cached_property
+    def cluster(self) -> "Cluster":
+        """The cluster of the kubeconfig."""
+        # The Kubernetes client takes a second to import; `predict --url` and completion do without.
+        from millrace.cli.kubernetes_api import Cluster  # noqa: PLC0415 - see above
+
+        return Cluster(kubeconfig=self.kubeconfig, context=self.context, given_namespace=self.namespace)
+
+    @cached_property
     def client(self) -> Client:
-        """The client of the gateway."""
-        return open_client(self.cluster, release=self.release, url=self.url, api_key=self.api_key)
+        """The client of the gateway: at the URL that was given, else in the cluster."""
+        if self.url:
+            return Client(self.url, api_key=self.api_key or "")
+        from millrace.cli.gateway import open_client  # noqa: PLC0415 - as `cluster`
+
+        return open_client(self.cluster, release=self.release, api_key=self.api_key)
 
     @cached_property
     def admin(self) -> Admin:
@@ -96,7 +111,7 @@ def command(
         @functools.wraps(function)
         def run(**given: Any) -> None:
             shared = {key: given.pop(key) for key in _SHARED}
-            session = _open(**shared)
+            session = Session(printer=Printer(shared.pop("output")), **shared)
             try:
                 function(session, **given)  # type: ignore[call-arg] # typer gives what the signature below asks for
             except MillraceError as error:
@@ -121,22 +136,3 @@ def command(
         return function
 
     return decorate
-
-
-def _open(
-    *,
-    namespace: str | None,
-    context: str | None,
-    kubeconfig: str | None,
-    release: str | None,
-    url: str | None,
-    api_key: str | None,
-    output: Format,
-) -> Session:
-    return Session(
-        cluster=Cluster(kubeconfig=kubeconfig, context=context, given_namespace=namespace),
-        release=release,
-        url=url,
-        api_key=api_key,
-        printer=Printer(output),
-    )

@@ -173,7 +173,7 @@ def _task_id(message: AbstractIncomingMessage) -> str:
 
 
 def _letter(position: int, message: AbstractIncomingMessage) -> Letter:
-    lives = message.headers.get(_LIVES_HEADER)
+    lives: Any = message.headers.get(_LIVES_HEADER)
     first: Any = lives[0] if isinstance(lives, list) and lives and isinstance(lives[0], dict) else {}
     died = first.get("time")
     return Letter(

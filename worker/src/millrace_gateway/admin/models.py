@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 def list_models(services: Services) -> dict[str, Any]:
     """List the models that pipelines have made versions of."""
     try:
-        names = sorted(str(name) for name in services.redis.smembers(MODELS_KEY))  # type: ignore[union-attr] # not async
+        names = sorted(str(name) for name in services.redis.smembers(MODELS_KEY))
         return {"items": [_summary(services, name) for name in names]}
     except RedisError as error:
         raise Unavailable("Redis does not answer now; nothing was changed, try again") from error

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, as Triton speaks it over HTTP: tensors as JSON or bytes, and what a model is."""

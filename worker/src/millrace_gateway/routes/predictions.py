@@ -60,7 +60,8 @@ async def submit(request: Request, model: str, wait: Wait = None) -> Response:
     responses=documents.errors(401, 403, 404, 422),
 )
 async def events_of_many(
-    request: Request, id: Annotated[list[str], Query(max_length=MAX_EVENT_IDS)]  # noqa: A002 - its name in the query
+    request: Request,
+    id: Annotated[list[str], Query(max_length=MAX_EVENT_IDS)],  # noqa: A002 - its name in the query
 ) -> Response:
     """Server-sent events of several predictions: how each is now, and its answer as soon as it comes."""
     return await _events(request, list(dict.fromkeys(id)))

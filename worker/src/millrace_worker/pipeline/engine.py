@@ -83,6 +83,8 @@ def _once(task: StepTask, context: Context, step: str, work: Callable[[Workshop,
         except (Unavailable, Ignore, Retry, Reject):
             raise
         except Exception as error:
+            if not isinstance(error, WorkerError):
+                log.exception("a step failed", pipeline=task.spec.name, run=task.run_id, step=step)
             message = _meaning(error, task, step)
             fail(task, context, step, message)
             raise _Ended(message) from error
@@ -138,7 +140,6 @@ def _meaning(error: Exception, task: StepTask, step: str) -> str:
         return f"{step} did not end within stepTimeoutSeconds ({task.spec.step_timeout_seconds} s)"
     if isinstance(error, WorkerError):
         return f"{step} failed: {error}"[:MESSAGE_LIMIT]
-    log.exception("a step's function failed", pipeline=task.spec.name, run=task.run_id, step=step)
     last_line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     return f"{step} failed: {last_line}"[:MESSAGE_LIMIT]
 

@@ -92,8 +92,8 @@ class Publication:
         now_serving = self._shop.serving()
         if now_serving != previous:
             raise StepFailed(
-                f"version {now_serving or 'none'} began to serve after this one was compared with {previous or 'none'}; "
-                "run the pipeline again"
+                f"version {now_serving or 'none'} began to serve after this one was compared with "
+                f"{previous or 'none'}; run the pipeline again"
             )
         previous_config = self._repository.config(model)
         plan = Plan(

@@ -39,7 +39,7 @@ class ModelRepository:
     def put(self, model: str, version: int, content: Path, *, config: str) -> None:
         """Put a version there, with the configuration that it needs; to do so again changes nothing."""
         if not self.versions(model) and self.config(model) is None:
-            # A model without a version, or without its configuration, would be a broken one to a Triton that starts now.
+            # Without a version, or without its configuration, the model would be broken to a Triton that starts now.
             with tempfile.TemporaryDirectory(prefix="millrace-") as folder:
                 shutil.copytree(content, Path(folder) / model / str(version))
                 (Path(folder) / model / CONFIG).write_text(config, encoding="utf-8")

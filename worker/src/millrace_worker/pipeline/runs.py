@@ -76,7 +76,8 @@ class Runs:
             if self._client.exists(key):
                 return
             pipeline = self._client.pipeline(transaction=True)
-            pipeline.hset(key, mapping=run.model_dump(mode="json"))
+            fields: dict[Any, Any] = run.model_dump(mode="json")
+            pipeline.hset(key, mapping=fields)
             pipeline.expire(key, contract.RUN_RETENTION_SECONDS)
             pipeline.lpush(contract.runs_key(run.pipeline), run.run_id)
             pipeline.ltrim(contract.runs_key(run.pipeline), 0, contract.RUNS_KEPT - 1)
@@ -130,7 +131,7 @@ class Runs:
     def _keep(self, task: StepTask, step: str, token: str, over: threading.Event) -> None:
         name, run_id = task.spec.name, task.run_id
         keys = [contract.running_key(name), contract.lease_key(name, run_id, step)]
-        arguments = [run_id, token, round(self.lease_seconds * 1000), _run_lease(task.spec)]
+        arguments: list[Any] = [run_id, token, round(self.lease_seconds * 1000), _run_lease(task.spec)]
         while not over.wait(self.lease_seconds / 3):
             try:
                 with redis_answers():

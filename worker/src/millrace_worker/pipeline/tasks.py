@@ -1,6 +1,6 @@
 """The tasks of pipelines and how they hang together.
 
-    run_pipeline → prepare → chord( shard × n → gather ) → train → evaluate → publish
+    run_pipeline → prepare → chord( many shards → gather ) → train → evaluate → publish
 
 `run_pipeline` is for the system pool, which knows the pipelines; all others are for the pool whose image has the team's
 functions. How many shards there are is known only to `prepare`, which puts the chord in its own place.
@@ -96,7 +96,7 @@ def _run(app: Any, context: Context, task: RunPipeline, run_id: str) -> None:
         _check_chords(app)
     except PipelineInvalid as error:
         log.error("pipeline cannot run", pipeline=task.pipeline, run=run_id, error=str(error))  # noqa: TRY400 - said whole
-        _note(context, runs, task, run_id, RunState.FAILED, str(error))
+        runs.note(_end(task, run_id, RunState.FAILED, str(error), now=context.now()))
         return
     outcome, detail = runs.begin(spec, run_id, requested_by=task.requested_by)
     if outcome is Begin.OVER:
@@ -105,7 +105,7 @@ def _run(app: Any, context: Context, task: RunPipeline, run_id: str) -> None:
     if outcome is Begin.BUSY:
         message = f"skipped: run {detail} of this pipeline has not ended"
         log.warning("run is skipped", pipeline=spec.name, run=run_id, running=detail)
-        _note(context, runs, task, run_id, RunState.SKIPPED, message, model=spec.model)
+        runs.note(_end(task, run_id, RunState.SKIPPED, message, now=context.now()))
         return
     _end_lost_runs(context, runs, spec, run_id)
     started_at = next(run.started_at for run in runs.read(spec.name) if run.run_id == run_id)
@@ -151,21 +151,16 @@ def _check_chords(app: Any) -> None:
         ) from error
 
 
-def _note(
-    context: Context, runs: Runs, task: RunPipeline, run_id: str, state: RunState, message: str, *, model: str = ""
-) -> None:
-    now = context.now()
-    runs.note(
-        PipelineRun(
-            pipeline=task.pipeline,
-            run_id=run_id,
-            model=model,
-            state=state,
-            message=message,
-            requested_by=task.requested_by,
-            started_at=now,
-            changed_at=now,
-        )
+def _end(task: RunPipeline, run_id: str, state: RunState, message: str, *, now: float) -> PipelineRun:
+    """Describe a run that ends before it begins."""
+    return PipelineRun(
+        pipeline=task.pipeline,
+        run_id=run_id,
+        state=state,
+        message=message,
+        requested_by=task.requested_by,
+        started_at=now,
+        changed_at=now,
     )
 
 

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 from rendered_charts import Manifest, containers, env, find, pod_specs, render
@@ -45,7 +46,7 @@ def test_every_pod_meets_the_restricted_profile(any_manifests: list[Manifest]) -
 def test_only_those_who_ask_the_api_get_a_token(any_manifests: list[Manifest]) -> None:
     with_token = {name for name, spec in pod_specs(any_manifests) if spec["automountServiceAccountToken"]}
 
-    assert with_token <= {"Deployment/r-operator", "Pod/r-test-prediction"}
+    assert with_token <= {"Deployment/r-operator", "Deployment/r-worker-system", "Pod/r-test-prediction"}
 
 
 def test_no_pod_gets_service_links(any_manifests: list[Manifest]) -> None:
@@ -101,13 +102,19 @@ def test_selectors_of_services_match_pods_of_the_release() -> None:
         assert any(selector <= labels.items() for labels in pods), service["metadata"]["name"]
 
 
+def _selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Say whether a selector takes a pod, as Kubernetes would."""
+    named = selector["matchLabels"].items() <= labels.items()
+    expressions = selector.get("matchExpressions", [])
+    return named and all((labels.get(e["key"]) in e["values"]) == (e["operator"] == "In") for e in expressions)
+
+
 def test_every_pod_is_behind_a_network_policy_for_both_directions(any_manifests: list[Manifest]) -> None:
     policies = [m["spec"] for m in any_manifests if m["kind"] == "NetworkPolicy"]
     workloads = [m for m in any_manifests if m["kind"] in {"Deployment", "StatefulSet", "Pod"}]
     for workload in workloads:
         template = workload if workload["kind"] == "Pod" else workload["spec"]["template"]
-        labels = template["metadata"]["labels"].items()
-        matching = [p for p in policies if p["podSelector"]["matchLabels"].items() <= labels]
+        matching = [p for p in policies if _selects(p["podSelector"], template["metadata"]["labels"])]
         assert [["Ingress", "Egress"]] == [p["policyTypes"] for p in matching], workload["metadata"]["name"]
 
 
@@ -118,7 +125,7 @@ def test_network_policies_disappear_when_switched_off() -> None:
     assert "NetworkPolicy" not in {m["kind"] for m in manifests}
 
 
-@pytest.mark.parametrize("component", ["flower", "beat", "prometheus"])
+@pytest.mark.parametrize("component", ["flower", "beat", "prometheus", "kafka", "gateway", "cache"])
 def test_component_that_is_switched_off_leaves_nothing(component: str) -> None:
     manifests = render({component: {"enabled": False}})
 
@@ -138,9 +145,12 @@ def test_every_image_can_be_set_by_registry_tag_and_digest() -> None:
     digest = f"sha256:{'a' * 64}"
     image = {"registry": "registry.example/", "repository": "any/thing", "digest": digest}
     pool = {"name": "p", "triton": {"mode": "sidecar", "modelRepository": {"uri": "s3://m"}}}
-    overrides = {part: {"image": image} for part in ("operator", "rabbitmq", "redis", "prometheus", "worker", "triton")}
+    servers = ("operator", "rabbitmq", "redis", "prometheus", "kafka", "cache", "gateway")
+    overrides: dict[str, Any] = {part: {"enabled": True, "image": image} for part in servers}
+    overrides |= {part: {"image": image} for part in ("worker", "triton", "ingest")}
+    stream = {"name": "s", "topic": "t", "task": "a.b", "queue": "p"}
 
-    manifests = render(overrides | {"workerPools": [pool]})
+    manifests = render(overrides | {"workerPools": [pool], "streams": [stream]})
 
     images = {c["image"] for _, spec in pod_specs(manifests) for c in containers(spec)}
     assert {f"registry.example/any/thing@{digest}"} == images
@@ -167,3 +177,13 @@ def test_operator_reads_the_connections_that_the_platform_writes() -> None:
     used = {operator[n]["secretKeyRef"]["key"] for n in ("MILLRACE_BROKER_URL", "MILLRACE_REDIS_URL")}
     assert secret["stringData"].keys() == used
     assert "http://r-rabbitmq:15692" == operator["MILLRACE_BROKER_METRICS_URLS"]
+
+
+def test_every_python_process_is_started_by_tini(any_manifests: list[Manifest]) -> None:
+    # As process 1 a Python that still imports ignores SIGTERM, and the pod stays until its grace period ends.
+    for name, spec in pod_specs(any_manifests):
+        for container in containers(spec):
+            words = container.get("command", [])
+            if {"celery", "python", "millrace-gateway", "millrace-ingest"} & set(words):
+                # Without -g: the processes of a pool must finish their tasks, so SIGTERM is not for them.
+                assert ["tini", "--"] == words[:2], name

@@ -9,19 +9,37 @@ from rendered_charts import REPOSITORY, Manifest, find, render
 
 from millrace_contracts import metrics
 from millrace_contracts.metrics import Metric
+from millrace_contracts.streams import IngestMetricNames
+from millrace_gateway.metrics import Metrics as GatewayMetrics
 
 pytestmark = pytest.mark.charts
 
 PROMETHEUS_PEERS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+STREAM = {"name": "activity", "topic": "activity", "task": "a.b", "queue": "system"}
 OWN_PROMETHEUS: dict[str, Any] = {
+    "kafka": {"enabled": True},
+    "gateway": {"enabled": True},
+    "streams": [STREAM],
     "prometheus": {"enabled": False},
     "serviceMonitor": {"enabled": True, "labels": {"release": "stack"}, "intervalSeconds": 20},
     "prometheusRule": {"enabled": True, "labels": {"release": "stack"}, "runbookBaseUrl": "https://wiki.example/run"},
     "networkPolicy": {"metricsFrom": PROMETHEUS_PEERS},
     "operator": {"networkPolicy": {"metricsFrom": PROMETHEUS_PEERS}},
 }
-KNOWN_METRICS = {m.name for m in vars(metrics).values() if isinstance(m, Metric)}
+OF_THE_OPERATOR = {m.name for m in vars(metrics).values() if isinstance(m, Metric)}
+OF_THE_BRIDGES = {name for key, name in vars(IngestMetricNames).items() if key.isupper()}
 PANELS = list(all_panels())
+
+
+def _of_the_gateway() -> set[str]:
+    """Return what the gateway exports, counters by the name that Prometheus gives them."""
+    gateway = GatewayMetrics()
+    gateway.evicted(0)
+    families = gateway.registry.collect()
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+
+
+KNOWN_METRICS = OF_THE_OPERATOR | OF_THE_BRIDGES | _of_the_gateway()
 
 
 def _metrics_in(query: str) -> set[str]:
@@ -86,7 +104,7 @@ def test_each_part_that_has_metrics_is_monitored_through_a_service_that_exists()
     services = [m for m in manifests if m["kind"] == "Service"]
     monitors = {m["metadata"]["name"]: m for m in manifests if m["kind"] == "ServiceMonitor"}
 
-    assert {"r-operator", "r-rabbitmq", "r-flower", "r-triton"} == monitors.keys()
+    assert {"r-operator", "r-rabbitmq", "r-flower", "r-triton", "r-gateway", "r-ingest"} == monitors.keys()
     for name, monitor in monitors.items():
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
         chosen = [s for s in services if wanted <= s["metadata"]["labels"].items()]
@@ -113,13 +131,34 @@ def test_queues_are_monitored_with_the_same_families_as_by_the_charts_own_promet
 
 
 @pytest.mark.parametrize(
-    ("policy", "port"), [("r-rabbitmq", 15692), ("r-flower", 5555), ("r-worker", 8002), ("r-operator", 8080)]
+    ("policy", "port"),
+    [
+        ("r-rabbitmq", 15692),
+        ("r-flower", 5555),
+        ("r-worker", 8002),
+        ("r-operator", 8080),
+        ("r-gateway", 8000),
+        ("r-ingest", 8080),
+    ],
 )
 def test_another_prometheus_is_let_in_to_read_metrics(policy: str, port: int) -> None:
     ingress = find(render(OWN_PROMETHEUS), "NetworkPolicy", policy)["spec"]["ingress"]
 
     peers = [peer for rule in ingress for peer in rule["from"] if port in {p["port"] for p in rule["ports"]}]
     assert PROMETHEUS_PEERS[0] in peers
+
+
+def test_the_charts_own_prometheus_reads_each_gateway_and_bridge_by_itself() -> None:
+    manifests = render(OWN_PROMETHEUS | {"prometheus": {"enabled": True}})
+    config = yaml.safe_load(find(manifests, "ConfigMap", "r-prometheus")["data"]["prometheus.yml"])
+    found = {job["job_name"]: job.get("dns_sd_configs", [{}])[0] for job in config["scrape_configs"]}
+
+    for job, service, port in (("gateway", "r-gateway-pods", 8000), ("ingest", "r-ingest", 8080)):
+        assert ([f"{service}.n.svc.cluster.local"], port) == (found[job]["names"], found[job]["port"])
+        assert "None" == find(manifests, "Service", service)["spec"]["clusterIP"]
+        egress = find(manifests, "NetworkPolicy", "r-prometheus")["spec"]["egress"][1]
+        assert job in egress["to"][0]["podSelector"]["matchExpressions"][0]["values"]
+        assert {"port": port} in egress["ports"]
 
 
 def test_objects_of_the_prometheus_operator_are_made_only_on_request() -> None:

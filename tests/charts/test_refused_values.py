@@ -7,6 +7,41 @@ pytestmark = pytest.mark.charts
 
 Values = dict[str, Any]
 
+
+def _stream(**overrides: object) -> Values:
+    """Values with one stream, to the queue of the one pool."""
+    stream: Values = {"name": "s", "topic": "t", "task": "a.b", "queue": "digits"}
+    return digits_pool() | {"kafka": {"enabled": True}, "streams": [stream | overrides]}
+
+
+def _pipeline(**overrides: object) -> Values:
+    """Values with one pipeline on the one pool."""
+    pipeline: Values = {
+        "name": "p",
+        "model": "m",
+        "queue": "digits",
+        "preprocess": {"function": "team.steps:preprocess"},
+        "train": {"function": "team.steps:train"},
+        "evaluate": {"function": "team.steps:evaluate", "metric": "accuracy"},
+        "publish": {"repository": "claim:models/m", "tritons": {"pool": "digits"}},
+        "artifacts": "claim:models/artifacts",
+    }
+    return digits_pool() | {"dataClaims": [{"claimName": "models"}], "pipelines": [pipeline | overrides]}
+
+
+def _job_schedule(**overrides: object) -> Values:
+    template = {"metadata": {"name": "score"}, "spec": {}}
+    entry: Values = {"name": "n", "everySeconds": 3600, "jobTemplate": template}
+    return entry | overrides
+
+
+ON_SQS: Values = {
+    "broker": {"kind": "sqs", "existingSecret": "my-sqs"},
+    "rabbitmq": {"enabled": False},
+    "flower": {"enabled": False},
+    "operator": {"enabled": False},
+}
+
 BY_SCHEMA: dict[str, tuple[Values, str]] = {
     "unknown top-level key": ({"rabitmq": {}}, "rabitmq"),
     "unknown nested key": ({"redis": {"maxmemory": "1gb"}}, "maxmemory"),
@@ -51,6 +86,23 @@ BY_SCHEMA: dict[str, tuple[Values, str]] = {
         "prometheusUrl",
     ),
     "budget of something else": ({"capacityBudgets": [{"name": "b", "capacity": 1, "unit": "TPU"}]}, "unit"),
+    "schedule with two things to do": (
+        {"beat": {"schedule": [{"name": "n", "everySeconds": 60, "task": "t", "pipeline": {"name": "p"}}]}},
+        "schedule",
+    ),
+    "time zone of an interval": (
+        {"beat": {"schedule": [{"name": "n", "everySeconds": 60, "timeZone": "UTC", "task": "t", "queue": "system"}]}},
+        "timeZone",
+    ),
+    "topic that Kafka would refuse": (_stream(topic="a topic"), "topic"),
+    "option of a bridge that does not exist": (_stream(batchSize=5), "batchSize"),
+    "credentials in the addresses of Kafka": ({"externalKafka": {"bootstrapServers": "me:x@kafka:9092"}}, "bootstrap"),
+    "task module that is a path": (digits_pool(taskModules=["team/tasks.py"]), "taskModules"),
+    "pipeline with two lists of Tritons": (
+        _pipeline(publish={"repository": "s3://m/x", "tritons": {"urls": ["t:8001"], "pool": "digits"}}),
+        "tritons",
+    ),
+    "pipeline that publishes to nowhere": (_pipeline(publish={"repository": "/models", "tritons": {}}), "repository"),
     "cron with four fields": (
         {"beat": {"schedule": [{"name": "n", "task": "t", "queue": "q", "cron": "0 2 * *"}]}},
         "cron",
@@ -62,6 +114,106 @@ BY_SCHEMA: dict[str, tuple[Values, str]] = {
 }
 
 BY_CHECK: dict[str, tuple[Values, str]] = {
+    "stream without a Kafka": (
+        _stream() | {"kafka": {"enabled": False}},
+        "set kafka.enabled to true, or externalKafka.bootstrapServers",
+    ),
+    "stream to a queue of nobody": (_stream(queue="nowhere"), 'goes to the queue "nowhere", which no worker pool has'),
+    "stream that stops before it begins": (
+        _stream(highWaterMessages=10),
+        "lowWaterMessages (500) must be less than highWaterMessages (10)",
+    ),
+    "stream whose dead letters come in again": (_stream(deadLetterTopic="t"), "deadLetterTopic must be another topic"),
+    "two Kafkas": (
+        {"kafka": {"enabled": True}, "externalKafka": {"bootstrapServers": "a:9092"}},
+        "kafka.enabled and externalKafka.bootstrapServers are two Kafkas",
+    ),
+    "Kafka that asks for a password that nobody has": (
+        {"externalKafka": {"bootstrapServers": "a:9092", "securityProtocol": "SASL_SSL"}},
+        "set externalKafka.existingSecret to a Secret with the keys sasl-username and sasl-password",
+    ),
+    "model on a queue of nobody": (
+        {"gateway": {"enabled": True, "models": [{"name": "m", "queue": "nowhere"}]}},
+        '"m" goes to the queue "nowhere", which no worker pool has: system',
+    ),
+    "two models of one name": (
+        {"gateway": {"enabled": True, "models": [{"name": "m", "queue": "system"}, {"name": "m", "queue": "system"}]}},
+        'gateway.models: two have the name "m"',
+    ),
+    "gateway that is open to the world": (
+        {"gateway": {"enabled": True, "auth": {"mode": "none"}, "ingress": {"enabled": True, "host": "g.example"}}},
+        "set gateway.auth.mode to apiKeys or oidc",
+    ),
+    "tokens of nobody": (
+        {"gateway": {"enabled": True, "auth": {"mode": "oidc"}}},
+        "set gateway.auth.oidc.issuer and gateway.auth.oidc.audience",
+    ),
+    "route without a Gateway": (
+        {"gateway": {"enabled": True, "httpRoute": {"enabled": True}}},
+        "set gateway.httpRoute.parentRefs",
+    ),
+    "pipeline on a claim that workers do not mount": (
+        _pipeline() | {"dataClaims": []},
+        'is on the claim "models", which workers do not mount: add it to dataClaims',
+    ),
+    "pipeline on a queue of nobody": (_pipeline(queue="nowhere"), 'no worker pool has the queue "nowhere"'),
+    "pipeline that publishes to a pool without a Triton": (
+        _pipeline(publish={"repository": "claim:models/m", "tritons": {"pool": "system"}}),
+        "which is no worker pool with triton.mode sidecar or service",
+    ),
+    "pipeline whose step outlasts the broker's patience": (
+        _pipeline(stepTimeoutSeconds=3600),
+        "rabbitmq.consumerTimeoutSeconds (1800) must be more than its longest step may take (3900",
+    ),
+    "schedule of a pipeline that does not exist": (
+        {"beat": {"schedule": [{"name": "n", "everySeconds": 60, "pipeline": {"name": "p"}}]}},
+        'there is no pipeline "p" in pipelines',
+    ),
+    "two schedules of one name": (
+        {"beat": {"schedule": [{"name": "n", "everySeconds": 9, "task": "t", "queue": "q"}] * 2}},
+        'two entries have the name "n"',
+    ),
+    "scheduled task for no queue": (
+        {"beat": {"schedule": [{"name": "n", "everySeconds": 9, "task": "t"}]}},
+        '"n" needs the queue that its task goes to',
+    ),
+    "jobs more often than they have names": (
+        {"beat": {"schedule": [_job_schedule(everySeconds=30)]}},
+        "set everySeconds to at least 60",
+    ),
+    "jobs that the system pool may not make": (
+        {"beat": {"schedule": [_job_schedule()]}, "systemPool": {"submitJobs": False}},
+        "set systemPool.submitJobs to true",
+    ),
+    "RabbitMQ that nobody would use": ({"broker": {"kind": "redis"}}, "set rabbitmq.enabled to false"),
+    "operator on another broker": (
+        {"broker": {"kind": "redis"}, "rabbitmq": {"enabled": False}},
+        "set operator.connections.brokerKind to redis",
+    ),
+    "gateway without AMQP": (
+        ON_SQS | {"gateway": {"enabled": True}},
+        "the gateway publishes by AMQP: set gateway.enabled to false",
+    ),
+    "bridges without AMQP": (ON_SQS | _stream(queue="system"), "bridges publish by AMQP: empty streams"),
+    "Flower without events": (ON_SQS | {"flower": {"enabled": True}}, "so Flower would show nothing"),
+    "queue that nobody can measure": (ON_SQS, 'worker pool "system": SQS does not say exactly how long a queue is'),
+    "results in a database that is not named": (
+        {"resultBackend": {"kind": "mongodb"}},
+        "set resultBackend.existingSecret to a Secret with the key result-backend-url",
+    ),
+    "pipelines without chords": (_pipeline() | {"resultBackend": {"kind": "rpc"}}, "rpc has no chords"),
+    "results in a file of many pods": (
+        {"resultBackend": {"kind": "sqlite", "existingSecret": "s"}},
+        "set systemPool.maxReplicas to 1 and empty workerPools",
+    ),
+    "broker that gives a running task away": (
+        {
+            "broker": {"kind": "redis", "visibilityTimeoutSeconds": 600},
+            "rabbitmq": {"enabled": False},
+            "operator": {"connections": {"brokerKind": "redis"}},
+        },
+        "broker.visibilityTimeoutSeconds must be more than worker.taskTimeLimitSeconds",
+    ),
     "more replicas at least than at most": (
         digits_pool(minReplicas=5, maxReplicas=2),
         'worker pool "digits": minReplicas (5) must not exceed maxReplicas (2)',

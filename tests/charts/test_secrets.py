@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from typing import Any
@@ -11,13 +12,16 @@ EXTERNAL: dict[str, Any] = {
     "rabbitmq": {"auth": {"existingSecret": "my-rabbitmq"}},
     "redis": {"auth": {"existingSecret": "my-redis"}},
     "flower": {"auth": {"existingSecret": "my-flower"}},
+    "kafka": {"enabled": True, "auth": {"existingSecret": "my-kafka"}},
+    "gateway": {"enabled": True, "auth": {"existingSecret": "my-gateway"}},
+    "cache": {"auth": {"existingSecret": "my-cache"}},
     "operator": {"connections": {"existingSecret": "my-operator"}},
 }
 
 
 def _generated(manifests: list[Manifest]) -> set[str]:
     """Return every value of every Secret, and the passwords inside of URLs."""
-    values = {v for m in manifests if m["kind"] == "Secret" for v in m["stringData"].values()}
+    values = {v for m in manifests if m["kind"] == "Secret" for k, v in m["stringData"].items() if k != "keys.json"}
     inside = {password for v in values for password in re.findall(r"://[a-z]*:([^@]+)@", v)}
     return {v for v in values | inside if v != "millrace"}
 
@@ -25,7 +29,7 @@ def _generated(manifests: list[Manifest]) -> set[str]:
 def test_passwords_stand_in_secrets_only() -> None:
     manifests = render(local=True)
     secrets = _generated(manifests)
-    assert len(secrets) >= 9
+    assert len(secrets) >= 14
 
     elsewhere = json.dumps([m for m in manifests if m["kind"] != "Secret"])
 
@@ -33,14 +37,14 @@ def test_passwords_stand_in_secrets_only() -> None:
 
 
 def test_each_password_is_long_and_fits_into_a_url() -> None:
-    for manifest in render():
+    for manifest in render(local=True):
         if manifest["kind"] == "Secret" and manifest["metadata"]["name"] != "r-connections":
-            passwords = {k: v for k, v in manifest["stringData"].items() if k != "user"}
+            passwords = {k: v for k, v in manifest["stringData"].items() if k not in {"user", "keys.json"}}
             assert all(re.fullmatch(r"[A-Za-z0-9]{24}", v) for v in passwords.values()), manifest["metadata"]["name"]
 
 
 def test_no_two_passwords_are_equal() -> None:
-    secrets = [m for m in render() if m["kind"] == "Secret" and m["metadata"]["name"] != "r-connections"]
+    secrets = [m for m in render(local=True) if m["kind"] == "Secret" and m["metadata"]["name"] != "r-connections"]
     values = [v for s in secrets for k, v in s["stringData"].items() if k != "user"]
 
     assert len(set(values)) == len(values)
@@ -60,7 +64,7 @@ def test_environment_holds_credentials_by_reference_only(any_manifests: list[Man
     for name, spec in pod_specs(any_manifests):
         for container in containers(spec):
             for key, value in env(container).items():
-                if re.search(r"PASSWORD|SECRET|_AUTH$|(BROKER|REDIS)_URL$|BROKER_API$", key):
+                if re.search(r"PASSWORD|SECRET|_AUTH$|(BROKER|REDIS|CACHE|BACKEND)_URL$|BROKER_API$", key):
                     by_reference = isinstance(value, dict) and "secretKeyRef" in value
                     assert by_reference or re.search(r":\$\([A-Z_]+\)(@|$)", str(value)), f"{name}: {key}"
 
@@ -76,11 +80,27 @@ def test_variables_are_defined_before_they_are_used(any_manifests: list[Manifest
 
 
 def test_definitions_have_placeholders_in_place_of_passwords() -> None:
-    text = find(render(), "ConfigMap", "r-rabbitmq")["data"]["definitions.json"]
+    text = find(render(local=True), "ConfigMap", "r-rabbitmq")["data"]["definitions.json"]
 
     users = {u["name"]: u["password"] for u in json.loads(text)["users"]}
 
-    assert {name: f"@{name}-password@" for name in ("admin", "worker", "operator", "flower")} == users
+    names = ("admin", "worker", "operator", "flower", "gateway", "ingest")
+    assert {name: f"@{name}-password@" for name in names} == users
+
+
+def test_whoever_is_not_installed_has_no_user_at_the_broker() -> None:
+    text = find(render(), "ConfigMap", "r-rabbitmq")["data"]["definitions.json"]
+
+    assert {"admin", "worker", "operator", "flower"} == {u["name"] for u in json.loads(text)["users"]}
+
+
+def test_gateway_is_told_hashes_of_the_keys_and_people_the_keys() -> None:
+    secret = find(render(local=True), "Secret", "r-gateway")["stringData"]
+
+    keys = {key["name"]: key for key in json.loads(secret["keys.json"])}
+    for name, scopes in (("admin", ["predict", "admin"]), ("predict", ["predict"])):
+        assert hashlib.sha256(secret[f"{name}-api-key"].encode()).hexdigest() == keys[name]["sha256"]
+        assert scopes == keys[name]["scopes"]
 
 
 def test_existing_secrets_replace_generated_ones() -> None:
@@ -91,7 +111,8 @@ def test_existing_secrets_replace_generated_ones() -> None:
     references = re.findall(
         r'"secretKeyRef": \{"key": "[^"]+", "name": "([^"]+)"', json.dumps(manifests, sort_keys=True)
     )
-    assert {"my-rabbitmq", "my-redis", "my-flower", "my-operator"} == used | set(references)
+    names = ("rabbitmq", "redis", "flower", "operator", "kafka", "gateway", "cache")
+    assert {f"my-{name}" for name in names} == used | set(references)
 
 
 def test_rendering_with_existing_secrets_is_the_same_each_time() -> None:

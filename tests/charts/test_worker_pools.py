@@ -261,11 +261,6 @@ def test_grace_is_longer_than_the_longest_task() -> None:
     assert 1260 == _pod(render(digits_pool() | values))["terminationGracePeriodSeconds"]
 
 
-def test_celery_is_process_one() -> None:
-    # A shell in front of it would swallow SIGTERM, and tasks would be cut off.
-    assert "celery" == _container(_pod(render(digits_pool())), "worker")["command"][0]
-
-
 def test_every_pool_has_its_queue_and_dead_letter_queue_from_the_start() -> None:
     definitions = json.loads(
         find(render(digits_pool(queue="images")), "ConfigMap", "r-rabbitmq")["data"]["definitions.json"]

@@ -3,12 +3,10 @@
 import json
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_client
-from conftest import PASSWORD
 from containers import Container
 from gateway_process import ADMIN_KEY, PREDICT_KEY, GatewayProcess
 from kombu import Connection
@@ -22,8 +20,9 @@ from millrace_contracts.queues import EXCHANGE, SYSTEM_QUEUE, dead_letter_queue
 from millrace_contracts.wire import task_message
 from millrace_worker import topology
 
+PASSWORD = "integration"
 BODY_LIMIT = 512
-LOOKS = 25
+LOOKS = 22
 """More often than RabbitMQ delivers a message of a quorum queue before it drops it."""
 
 
@@ -33,7 +32,7 @@ class Queue:
     def __init__(self, broker_url: str, name: str) -> None:
         self.name = name
         self._connection = Connection(broker_url)
-        self._channel = self._connection.channel()
+        self.channel = self._connection.channel()
 
     def declare(self) -> None:
         """Make the queue and its dead-letter queue, as a worker does."""
@@ -42,34 +41,38 @@ class Queue:
     def publish(self, task_id: str, **kwargs: Any) -> None:
         """Send a task."""
         message = task_message("a.task", task_id=task_id, kwargs=kwargs)
-        self._connection.Producer(self._channel).publish(
+        self._connection.Producer(self.channel).publish(
             message.body, exchange=EXCHANGE, routing_key=self.name, headers=dict(message.headers), **message.properties
         )
 
     def take(self, name: str = "") -> Any:
         """Wait for a message and take it."""
-        return wait_until(lambda: self._channel.basic_get(name or self.name), what="a message", timeout_seconds=10)
+        return wait_until(lambda: self.channel.basic_get(name or self.name), what="a message", timeout_seconds=10)
 
     def give_up(self, *task_ids: str) -> None:
         """Let tasks die one after the other."""
         self.declare()
         for task_id in task_ids:
             self.publish(task_id, number=task_id)
-            self._channel.basic_reject(self.take().delivery_tag, requeue=False)
+            self.channel.basic_reject(self.take().delivery_tag, requeue=False)
         wait_until(lambda: self.count_dead() == len(task_ids), what="the dead letters", timeout_seconds=10)
 
     def count_dead(self) -> int:
         """Count the dead letters that nobody holds."""
-        return int(self._channel.queue_declare(dead_letter_queue(self.name), passive=True).message_count)
+        return int(self.channel.queue_declare(dead_letter_queue(self.name), passive=True).message_count)
 
     def delete(self) -> None:
         """Delete the work queue alone."""
-        self._channel.queue_delete(self.name)
+        self.channel.queue_delete(self.name)
 
     def close(self) -> None:
         """Delete both queues."""
-        self._channel.queue_delete(self.name)
-        self._channel.queue_delete(dead_letter_queue(self.name))
+        self.channel.queue_delete(self.name)
+        self.channel.queue_delete(dead_letter_queue(self.name))
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Leave the queues as they are."""
         self._connection.close()
 
 
@@ -98,7 +101,7 @@ def pools() -> list[str]:
 def gateway(
     broker_url: str, redis_url: str, pools: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayProcess]:
-    folder: Path = tmp_path_factory.mktemp("gateway")
+    folder = tmp_path_factory.mktemp("gateway")
     config = {"models": [], "pools": [*pools, "never-started"]}
     process = GatewayProcess(broker_url=broker_url, redis_url=redis_url, folder=folder, config=config)
     process.start()
@@ -131,7 +134,7 @@ def ids(letters: list[dict[str, Any]]) -> list[str]:
 def test_a_letter_says_what_it_was_and_why_it_died(admin: Admin, queue: Queue) -> None:
     queue.declare()
     queue.publish("one", text="x" * 2 * BODY_LIMIT)
-    queue._channel.basic_reject(queue.take().delivery_tag, requeue=False)  # noqa: SLF001 - the test's own class
+    queue.channel.basic_reject(queue.take().delivery_tag, requeue=False)
     wait_until(lambda: queue.count_dead() == 1, what="the dead letter", timeout_seconds=10)
 
     (letter,) = admin.dead_letters(queue.name, limit=10)
@@ -161,7 +164,7 @@ def test_redriven_letters_go_to_work_as_they_were_and_only_once(admin: Admin, qu
     assert ("one", "two") == (first.headers["id"], second.headers["id"])
     assert {"number": "one"} == json.loads(first.body)[1]
     assert 1 == first.headers["x-millrace-redriven"]
-    assert queue._channel.basic_get(queue.name) is None  # noqa: SLF001 - the test's own class
+    assert queue.channel.basic_get(queue.name) is None
 
 
 def test_one_task_is_redriven_and_the_others_stay_in_their_order(admin: Admin, queue: Queue) -> None:
@@ -268,7 +271,8 @@ def test_a_run_of_a_pipeline_is_handed_to_the_system_queue(admin: Admin, broker_
     assert ("millrace.run_pipeline", run) == (message.headers["task"], message.headers["id"])
     payload = json.loads(message.body)[1]["payload"]
     assert ("p", run, {"factors": 64}) == (payload["pipeline"], payload["run_id"], payload["parameters"])
-    system._channel.basic_ack(message.delivery_tag)  # noqa: SLF001 - the test's own class
+    system.channel.basic_ack(message.delivery_tag)
+    system.disconnect()
 
 
 def test_results_of_a_job_are_read_page_by_page_and_completely(admin: Admin, state: redis_client.Redis) -> None:

@@ -1,6 +1,10 @@
-"""Pipelines: a model is made by parts, published while it is asked, refused, taken back, and made once whatever dies."""
+"""Pipelines: a model is made of shards, published while it is asked, refused, taken back, and made once for all."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from containers import Container, free_port
@@ -18,11 +23,15 @@ from waiters import wait_until
 from worker_jobs import Platform
 
 from millrace_contracts.models import ModelVersion, VersionState
-from millrace_contracts.pipelines import PipelineRun, RunPipeline, RunState
+from millrace_contracts.pipelines import PipelineRun, PipelineSpec, RunPipeline, RunState, running_key
 from millrace_contracts.tasks import RUN_PIPELINE
 from millrace_worker.clock import seconds_since_epoch
+from millrace_worker.pipeline.errors import StepFailed
+from millrace_worker.pipeline.repository import ModelRepository
 from millrace_worker.pipeline.runs import Runs
+from millrace_worker.pipeline.storage import open_place
 from millrace_worker.registry import Registry
+from millrace_worker.storage.claims import Claims
 
 STEPS = Path(__file__).parents[1] / "support"
 PASSWORD = "integration"
@@ -98,15 +107,6 @@ class Line:
         """Run it and wait for its end."""
         return self.end_of(self.start(**parameters))
 
-    def begun(self, run_id: str, step: str) -> None:
-        """Wait until a step is at work."""
-        wait_until(
-            lambda: any(run.run_id == run_id and run.step == step for run in self.runs()),
-            what=f"{step} of {run_id}",
-            interval_seconds=0.05,
-            explain=lambda: f"{self.runs()}\n{self.platform.logs()}",
-        )
-
     def version(self, version: str) -> ModelVersion:
         """What the registry says of a version."""
         return {each.version: each for each in self.registry.versions(self.name)}[version]
@@ -123,7 +123,8 @@ class Line:
 
     def trainings(self, run_id: str) -> int:
         """How often train was called in a run."""
-        return (self.platform.folder / f"{run_id}.txt").read_text().count("train ")
+        notes = self.platform.folder / f"{run_id}.txt"
+        return notes.read_text().count("train ") if notes.exists() else 0
 
 
 def ask(client: Any, model: str) -> float:
@@ -140,7 +141,12 @@ def explicit_triton(pool: Platform) -> Iterator[Container]:
     container = Container(
         image="millrace/triton:dev",
         ports={8001: free_port(), 8000: free_port()},
-        command=["tritonserver", "--model-repository=/models", "--model-control-mode=explicit", "--exit-timeout-secs=1"],
+        command=[
+            "tritonserver",
+            "--model-repository=/models",
+            "--model-control-mode=explicit",
+            "--exit-timeout-secs=1",
+        ],
         options=[f"--volume={models}:/models:ro", "--shm-size=64m"],
     )
     container.create()
@@ -161,9 +167,7 @@ def explicit_triton(pool: Platform) -> Iterator[Container]:
 
 
 @pytest.fixture(scope="module")
-def pool(
-    rabbitmq: Container, redis: Container, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Platform]:
+def pool(rabbitmq: Container, redis: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A pool whose workers have the steps, and which is the system pool as well."""
     platform = Platform(
         broker_url=f"amqp://worker:{PASSWORD}@127.0.0.1:{rabbitmq.ports[5672]}/millrace",
@@ -275,12 +279,12 @@ def test_a_version_that_a_triton_cannot_load_is_taken_back_and_the_one_before_an
 
 def test_a_run_whose_worker_dies_in_train_and_in_publish_goes_on_and_publishes_once(line: Line, pool: Platform) -> None:
     run_id = line.start(factor=2, train_seconds=1.5, load_seconds=2)
-    for step in ("train", "publish"):
-        line.begun(run_id, step)
-        if step == "publish":
-            wait_until(lambda: line.folders() == ["1"], what="the version folder", interval_seconds=0.05)
-        pool.workers[-1].kill()
-        start_worker(pool)
+    wait_until(lambda: line.trainings(run_id) == 1, what="train", interval_seconds=0.05, explain=pool.logs)
+    pool.workers[-1].kill()
+    start_worker(pool)
+    wait_until(lambda: line.folders() == ["1"], what="the version folder", interval_seconds=0.05, explain=pool.logs)
+    for pid in pool.workers[-1].children():
+        os.kill(pid, signal.SIGKILL)
     ended = line.end_of(run_id)
     assert (RunState.PUBLISHED, "1") == (ended.state, ended.version)
     assert 2.0 == line.answer()
@@ -288,13 +292,73 @@ def test_a_run_whose_worker_dies_in_train_and_in_publish_goes_on_and_publishes_o
     assert 2 == line.trainings(run_id)
 
 
-def test_a_second_run_at_the_same_time_is_skipped_and_the_same_run_twice_is_one(line: Line, pool: Platform) -> None:
+def test_a_second_run_is_skipped_the_same_run_twice_is_one_and_a_lost_run_hinders_none(
+    line: Line, pool: Platform
+) -> None:
+    lost_run = Runs(pool.redis, now=seconds_since_epoch, lease_seconds=1)
+    lost_run.begin(PipelineSpec.model_validate(line.spec), "lost", requested_by="test")
+    pool.redis.delete(running_key(line.name))
     first = line.start(factor=2, train_seconds=1)
-    line.begun(first, "train")
+    wait_until(lambda: line.trainings(first) == 1, what="train", interval_seconds=0.05, explain=pool.logs)
     again = RunPipeline(pipeline=line.name, run_id=first, parameters={"factor": 9})
     pool.publish(RUN_PIPELINE, {"payload": again.model_dump(mode="json")}, "again")
     second = line.run(factor=3)
     assert (RunState.SKIPPED, f"skipped: run {first} of this pipeline has not ended") == (second.state, second.message)
     assert RunState.PUBLISHED == line.end_of(first).state
     assert 2.0 == line.answer()
+    assert RunState.FAILED == line.end_of("lost").state
     assert 1 == line.trainings(first)
+
+
+@pytest.fixture
+def object_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """An S3-compatible server with a bucket; answers a prefix of it."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (tmp_path / "moto.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: says_yes(f"{address}/moto-api/"), what="moto", timeout_seconds=45)
+        httpx.put(f"{address}/models").raise_for_status()
+        yield "s3://models/some/where"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def says_yes(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_artefacts_and_a_model_repository_lie_in_an_object_store_too(object_store: str, tmp_path: Path) -> None:
+    place = open_place(object_store, Claims(tmp_path))
+    with place.fill("line/run/train/1") as output:
+        (output / "model").mkdir()
+        (output / "model" / "model.onnx").write_bytes(b"weights")
+    place.write_text("line/run/train/done.json", "{}")
+    assert ("{}", None) == (place.read_text("line/run/train/done.json"), place.read_text("nothing.json"))
+    repository = ModelRepository(place)
+    for version in (1, 2, 3):
+        with place.fetch("line/run/train/1") as folder:
+            repository.put("clicks", version, folder / "model", config=f"# {version}")
+    assert ([1, 2, 3], "# 3") == (repository.versions("clicks"), repository.config("clicks"))
+    repository.withdraw("clicks", 3, config="# 2")
+    assert ([1, 2], "# 2") == (repository.versions("clicks"), repository.config("clicks"))
+    assert [1] == repository.keep_only("clicks", 1, also=["2"])
+    with repository.fetch("clicks", "2") as folder:
+        assert b"weights" == (folder / "model.onnx").read_bytes()
+    repository.withdraw("clicks", 2, config=None)
+    assert ([], None) == (repository.versions("clicks"), repository.config("clicks"))
+    with pytest.raises(StepFailed, match="removed by hand"), place.fetch("line/run/train/2"):
+        pass

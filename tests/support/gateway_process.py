@@ -46,8 +46,8 @@ class GatewayProcess:
         """Make a client with one of the two keys."""
         return httpx.Client(base_url=self.url, headers={"X-API-Key": key}, timeout=30)
 
-    def start(self) -> None:
-        """Start it and wait until it takes predictions."""
+    def start(self, *, is_awaited: bool = True) -> None:
+        """Start it, and wait until it takes predictions."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "gateway.json").write_text(json.dumps(self.config))
         keys = [
@@ -74,7 +74,12 @@ class GatewayProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        wait_until(self._is_ready, what="the gateway", timeout_seconds=30, explain=lambda: self.log[-3000:])
+        if is_awaited:
+            wait_until(self._is_ready, what="the gateway", timeout_seconds=30, explain=lambda: self.log[-3000:])
+
+    def is_alive(self) -> bool:
+        """Say whether it answers at all."""
+        return self._says_yes("/healthz")
 
     def stop(self) -> None:
         """End it politely."""
@@ -86,7 +91,10 @@ class GatewayProcess:
     def _is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log[-3000:]
+        return self._says_yes("/v2/health/ready")
+
+    def _says_yes(self, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}/v2/health/ready", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}{path}", timeout=2).status_code == 200
         except httpx.TransportError:
             return False

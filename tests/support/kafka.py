@@ -7,49 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from containers import Container, free_port
 from waiters import wait_until
 
+from millrace_loadtest.pipeline.servers import KAFKA_START, kafka_answers, kafka_options, kafka_properties
+
 IMAGE = "millrace/kafka:4.3.1"
-CLUSTER_ID = "MillraceTestKafka00000"
-START = (
-    "/opt/kafka/bin/kafka-storage.sh format --ignore-formatted --cluster-id $CLUSTER_ID --config $PROPERTIES"
-    " && exec /opt/kafka/bin/kafka-server-start.sh $PROPERTIES"
-)
-
-
-def properties(port: int) -> str:
-    """Write the configuration of a broker that clients of this machine find at a port."""
-    settings = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": "1@localhost:9093",
-        # One listener for clients: the port inside is the port outside, so what Kafka advertises is true for both.
-        "listeners": f"PLAINTEXT://:{port},CONTROLLER://localhost:9093",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": "/var/lib/kafka/data",
-        "offsets.topic.num.partitions": 1,
-        "offsets.topic.replication.factor": 1,
-        "transaction.state.log.num.partitions": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
-        "group.initial.rebalance.delay.ms": 0,
-        # Tests kill consumers and wait until the others notice.
-        "group.min.session.timeout.ms": 1000,
-        "num.network.threads": 2,
-        "num.io.threads": 2,
-        "auto.create.topics.enable": "false",
-        # By default 128 MB of heap, and the broker dies at start where it has less.
-        "log.cleaner.dedupe.buffer.size": 4_194_304,
-    }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 @dataclass
@@ -71,23 +37,17 @@ class Kafka:
 
     def is_ready(self) -> bool:
         """Say whether it answers what it is."""
-        try:
-            return bool(
-                AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0}).list_topics(timeout=1)
-            )
-        except KafkaException:
-            return False
+        return kafka_answers(self.bootstrap_servers)
 
     def wait_until_ready(self, *, timeout_seconds: float = 60.0) -> None:
         """Wait until it serves clients."""
         wait_until(self.is_ready, what="Kafka", timeout_seconds=timeout_seconds, explain=self.container.last_lines)
 
-    def create_topics(self, *names: str, partitions: int = 1) -> None:
+    def create_topics(self, *names: str, partitions: int = 1, **config: str) -> None:
         """Make topics, and wait until they have leaders."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
-        for made in admin.create_topics(
-            [NewTopic(name, partitions, 1) for name in names], operation_timeout=20
-        ).values():
+        topics = [NewTopic(name, partitions, 1, config=config) for name in names]
+        for made in admin.create_topics(topics, operation_timeout=20).values():
             made.result(timeout=20)
         for name in names:
             wait_until(
@@ -99,7 +59,9 @@ class Kafka:
 
     def producer(self) -> Producer:
         """Make a producer whose messages are safe when it is flushed."""
-        return Producer({"bootstrap.servers": self.bootstrap_servers, "acks": "all", "linger.ms": 5})
+        config = {"bootstrap.servers": self.bootstrap_servers, "acks": "all", "linger.ms": 5}
+        # What a topic takes, the broker says.
+        return Producer({**config, "message.max.bytes": 10_000_000})
 
     def produce(self, topic: str, *values: Any, partition: int = 0) -> None:
         """Write messages (bytes as they are, everything else as JSON) and wait until Kafka has them."""
@@ -148,20 +110,10 @@ def running_kafka(folder: Path) -> Iterator[Kafka]:
     """Start a broker, wait until it serves, and remove it in the end."""
     port = free_port()
     file = folder / "server.properties"
-    file.write_text(properties(port))
+    file.write_text(kafka_properties(port))
     folder.chmod(0o755)
     container = Container(
-        image=IMAGE,
-        ports={port: port},
-        command=["sh", "-c", START],
-        options=[
-            f"--volume={file}:/etc/millrace-kafka/server.properties:ro",
-            "--env=PROPERTIES=/etc/millrace-kafka/server.properties",
-            f"--env=CLUSTER_ID={CLUSTER_ID}",
-            "--env=KAFKA_HEAP_OPTS=-Xms128m -Xmx192m",
-            "--read-only",
-            "--tmpfs=/tmp",
-        ],
+        image=IMAGE, ports={port: port}, command=["sh", "-c", KAFKA_START], options=kafka_options(file)
     )
     container.create()
     try:

@@ -108,5 +108,27 @@ ALL_VARIANTS: dict[str, Callable[[], list[Manifest]]] = {
             },
         }
     ),
+    "external Kafka and cache": lambda: render(
+        {
+            "externalKafka": {
+                "bootstrapServers": "a.example:9094,b.example:9094",
+                "securityProtocol": "SASL_SSL",
+                "existingSecret": "my-kafka",
+                "caSecret": "my-authority",
+            },
+            "streams": [{"name": "s", "topic": "t", "task": "a.b", "queue": "system"}],
+            "gateway": {"enabled": True, "auth": {"mode": "oidc", "oidc": {"issuer": "https://id", "audience": "a"}}},
+            "cache": {"enabled": False},
+            "externalCache": {"existingSecret": "my-cache"},
+        }
+    ),
+    "Celery on Redis": lambda: render(
+        {
+            "broker": {"kind": "redis"},
+            "rabbitmq": {"enabled": False},
+            "resultBackend": {"kind": "postgresql", "existingSecret": "my-results", "ports": [5432]},
+            "operator": {"connections": {"brokerKind": "redis"}},
+        }
+    ),
     "operator alone": lambda: render(chart="millrace-operator"),
 }

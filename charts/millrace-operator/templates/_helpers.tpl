@@ -52,6 +52,13 @@ helm.sh/chart: millrace-operator-{{ .Chart.Version }}
 - apiGroups: [millrace.dev]
   resources: [workerpools/status, capacitybudgets/status, predictionjobs/status]
   verbs: [get, patch]
+# What became of each version of a model: written from the registry in Redis, for `kubectl describe`.
+- apiGroups: [millrace.dev]
+  resources: [modelversions]
+  verbs: [get, list, create, delete]
+- apiGroups: [millrace.dev]
+  resources: [modelversions/status]
+  verbs: [get, patch]
 # How many replicas a pool has and how many are ready.
 - apiGroups: [apps]
   resources: [deployments]

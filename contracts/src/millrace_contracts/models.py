@@ -39,6 +39,8 @@ class ModelVersion(BaseModel):
     state: VersionState
     pipeline: str = ""
     run_id: str = ""
+    metric: str = ""
+    """The one of `metrics` that decides."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """What `evaluate` measured for this version."""
     baseline: dict[str, float] = Field(default_factory=dict)

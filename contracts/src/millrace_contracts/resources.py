@@ -8,6 +8,7 @@ VERSION: Final = "v1alpha1"
 WORKER_POOLS: Final = "workerpools"
 PREDICTION_JOBS: Final = "predictionjobs"
 CAPACITY_BUDGETS: Final = "capacitybudgets"
+MODEL_VERSIONS: Final = "modelversions"
 
 POOL_LABEL: Final = "millrace.dev/pool"
 """On Deployments and pods of a pool: the name of its WorkerPool."""

@@ -47,6 +47,12 @@ class OperatorSettings(BaseSettings):
         le=86_400,
         description="How long demand must stay lower before pods go, unless the pool says; absent learns it.",
     )
+    model_loop_seconds: float = Field(
+        default=5.0, ge=0.5, le=300, description="How often the registry of models is shown as ModelVersions."
+    )
+    model_namespace: str = Field(
+        default="", description="Namespace of the ModelVersions; empty takes the operator's own."
+    )
     status_interval_seconds: float = Field(default=5.0, ge=0, description="Least time between two writes of counts.")
     resync_seconds: float = Field(
         default=120.0, ge=5, description="How often watched objects are compared with a list."

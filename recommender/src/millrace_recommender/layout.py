@@ -26,12 +26,16 @@ ACTIVE_SECONDS: Final = 86_400
 """Who did nothing for so long is not scored any more."""
 POPULARITY_WINDOW_SECONDS: Final = 3_600
 SCORES_SECONDS: Final = 86_400
+SLOT_SECONDS: Final = 20
+"""Hits are counted by so many seconds."""
 LATENCIES_KEPT: Final = 5_000
 
 ACTIVE_USERS: Final = "recommender:active"
 """Sorted set: user, by the time of his last event."""
 LATENCIES: Final = "recommender:latencies"
 """List: seconds from an event to its user's fresh recommendations, the newest first."""
+EVENTS: Final = "recommender:events"
+"""String: events that were taken in."""
 REFUSED: Final = "recommender:refused"
 """String: events that could not be read."""
 
@@ -56,6 +60,11 @@ def popular_key(at: float) -> str:
     return f"recommender:popular:{int(at // POPULARITY_WINDOW_SECONDS)}"
 
 
-def scores_key(minute: int) -> str:
-    """Redis hash of one minute: `<version>:events` and `<version>:hits`."""
-    return f"recommender:scores:{minute}"
+def slot_of(at: float) -> int:
+    """Number the slot that holds this time."""
+    return int(at // SLOT_SECONDS)
+
+
+def scores_key(slot: int) -> str:
+    """Redis hash of one slot: `<version>:events` and `<version>:hits`."""
+    return f"recommender:scores:{slot}"

@@ -99,12 +99,13 @@ def put_events(pipe: Any, events: Sequence[Event], *, now: float) -> None:
         for item, weight in weights.items():
             pipe.zincrby(key, weight, str(item))
         pipe.expire(key, 2 * layout.POPULARITY_WINDOW_SECONDS)
+    pipe.incrby(layout.EVENTS, len(events))
     pipe.zremrangebyscore(layout.ACTIVE_USERS, "-inf", now - layout.ACTIVE_SECONDS)
 
 
 def put_hits(pipe: Any, counts: Mapping[str, HitCount], *, now: float) -> None:
-    """Add to the hit counts of this minute, by commands of a transaction."""
-    key = layout.scores_key(int(now // 60))
+    """Add to the hit counts of this slot, by commands of a transaction."""
+    key = layout.scores_key(layout.slot_of(now))
     for version, count in counts.items():
         pipe.hincrby(key, f"{version}:events", count.events)
         pipe.hincrby(key, f"{version}:hits", count.hits)

@@ -71,12 +71,10 @@ class Cache:
             return None
         try:
             found = json.loads(text)
-            kept = Kept(str(found["model_version"]), dict(found["outputs"]))
+            return Kept(str(found["model_version"]), dict(found["outputs"]))
         except (ValueError, KeyError, TypeError) as error:
             self._failed(asked, error)
             return None
-        self._metrics.cache(asked.model.name, "hit")
-        return kept
 
     async def attempt(self, asked: Asked, command: Callable[[Pipelined], Awaitable[T]]) -> T | None:
         """Do something with the cache; None where there is none, or it does not answer."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -29,6 +29,8 @@ class Metrics:
     """All metrics of one gateway. Labels are bounded: routes, models of the config file, outcomes."""
 
     def __init__(self) -> None:
+        # A second series for each, with the time when it was made, which nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client has it without types
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "millrace_gateway_requests", "Requests by route and status.", ("route", "status"), registry=self.registry

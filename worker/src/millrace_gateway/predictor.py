@@ -209,10 +209,12 @@ class Predictor:
             pending = self._pending(asked)
             await self._send(asked, [(pending, record)], version=asked.version)
             return self._ticket(pending, asked)
-        flight = await self._flights.join(asked, FlightKey(key, asked.queue, asked.version))
-        self._metrics.cache(asked.model.name, "miss" if flight.is_ours else "coalesced")
+        flight, is_ours = await self._flights.join(asked, FlightKey(key, asked.queue, asked.version))
+        if flight.kept is not None:
+            return await self._answered(asked, flight.kept)
+        self._metrics.cache(asked.model.name, "miss" if is_ours else "coalesced")
         pending = self._pending(asked, flight)
-        if not flight.is_ours:
+        if not is_ours:
             await self._store.write([pending])
             return self._ticket(pending, asked)
         try:
@@ -224,6 +226,7 @@ class Predictor:
         return self._ticket(pending, asked)
 
     async def _answered(self, asked: Asked, kept: Kept) -> Ticket:
+        self._metrics.cache(asked.model.name, "hit")
         now = self.now()
         answer = Prediction(
             id=_new_id(),

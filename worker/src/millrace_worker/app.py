@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_shutdown
 
 from millrace_contracts.schedules import ScheduleKeys
 from millrace_worker import lifecycle
@@ -43,6 +43,7 @@ def create_app(settings: WorkerSettings) -> Celery:
     register_pipelines(app, context)
     register_submissions(app, context)
     register_task_modules(app, context)
+    worker_process_shutdown.connect(lambda **_: context.close(), weak=False)
     lifecycle.install(app, settings.state_dir)
     return app
 

@@ -81,6 +81,11 @@ class Context:
         """What this process remembers of the models that it asked."""
         return KnownModels(self.models)
 
+    def close(self) -> None:
+        """Give back what the end of the process would not."""
+        if "kafka" in self.__dict__:
+            self.kafka.close()
+
     def models(self) -> ModelClient:
         """Answer the pool's Triton, or say that it has none."""
         if not self.settings.triton_url:
@@ -92,4 +97,4 @@ class Context:
 
     def destination(self, spec: JobSpec) -> Destination:
         """Answer where the job's results go."""
-        return open_destination(spec, claims=self.claims, client=self.redis)
+        return open_destination(spec, claims=self.claims, client=self.redis, kafka=lambda: self.kafka)

@@ -18,6 +18,7 @@ from celery.exceptions import Reject
 
 from millrace_contracts.predictions import PREDICT, PREDICT_EVENTS, EventPredictions, Prediction, PredictTask
 from millrace_contracts.streams import StreamBatch
+from millrace_worker.broker.kinds import BrokerKind
 from millrace_worker.context import Context
 from millrace_worker.errors import OutputUnwritable, Unavailable
 from millrace_worker.kafka_message import KafkaMessage
@@ -112,6 +113,6 @@ def _starts(request: Any, context: Context) -> int:
     counted = delivery_count(request)
     if counted or not (request.delivery_info or {}).get("redelivered"):
         return counted
-    if context.settings.broker_url.get_secret_value().startswith("amqp"):
+    if context.settings.broker_kind is BrokerKind.RABBITMQ:
         return 0
     return context.answers.count_start(str(request.id))

@@ -85,6 +85,20 @@ class KubernetesApi:
         )
         return body
 
+    async def create_object(self, plural: str, *, namespace: str, body: Mapping[str, Any]) -> Body:
+        """Create a custom resource; its status is written apart."""
+        created: Body = await self._call(
+            f"create {plural} {namespace}/{body['metadata']['name']}",
+            self._custom.create_namespaced_custom_object,
+            group=GROUP,
+            version=VERSION,
+            plural=plural,
+            namespace=namespace,
+            body=dict(body),
+            field_manager=COMPONENT,
+        )
+        return created
+
     async def replace_status(
         self, plural: str, *, namespace: str, name: str, uid: str, status: Mapping[str, Any]
     ) -> Body:

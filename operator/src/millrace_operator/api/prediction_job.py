@@ -66,6 +66,12 @@ class PredictionJob:
         return None if redis is None else int(redis.get("ttlSeconds", 86_400))
 
     @property
+    def errors_topic(self) -> str | None:
+        """The Kafka topic of failed records; None when the results are elsewhere."""
+        kafka = (self.spec.get("output") or {}).get("kafka")
+        return None if kafka is None else str(kafka.get("errorsTopic") or kafka.get("topic", ""))
+
+    @property
     def active_deadline_seconds(self) -> int | None:
         """How long the job may take; None is for ever."""
         value = self.spec.get("activeDeadlineSeconds")

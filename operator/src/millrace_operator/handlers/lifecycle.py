@@ -17,10 +17,16 @@ from millrace_operator.handlers.object_store import BodiesByUid
 from millrace_operator.handlers.resync import run_resync
 from millrace_operator.handlers.slim import slim_deployment, slim_pod
 from millrace_operator.jobs.loop import run_job_loop
+from millrace_operator.models.loop import run_model_loop
 from millrace_operator.pools.loop import run_pool_loop
 
 Loop = Callable[[OperatorContext], Coroutine[Any, Any, None]]
-LOOPS: tuple[tuple[str, Loop], ...] = (("resync", run_resync), ("pools", run_pool_loop), ("jobs", run_job_loop))
+LOOPS: tuple[tuple[str, Loop], ...] = (
+    ("resync", run_resync),
+    ("pools", run_pool_loop),
+    ("jobs", run_job_loop),
+    ("models", run_model_loop),
+)
 log = structlog.get_logger("millrace.operator")
 
 

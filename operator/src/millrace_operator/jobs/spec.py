@@ -17,6 +17,7 @@ from millrace_contracts.tasks import (
     Input,
     JobRef,
     JobSpec,
+    KafkaOutput,
     ModelRef,
     Output,
     PlanTask,
@@ -96,10 +97,13 @@ def _check_inline_size(records: list[dict[str, Any]]) -> None:
 
 
 def _output(destination: dict[str, Any]) -> Output:
-    if ("redis" in destination) == ("persistentVolumeClaim" in destination):
-        raise SpecRefused("give exactly one of output.redis and output.persistentVolumeClaim")
+    if sum(kind in destination for kind in ("redis", "persistentVolumeClaim", "kafka")) != 1:
+        raise SpecRefused("give exactly one of output.redis, output.persistentVolumeClaim and output.kafka")
     if "redis" in destination:
         return RedisOutput(ttl_seconds=(destination["redis"] or {}).get("ttlSeconds", 86_400))
+    if "kafka" in destination:
+        kafka = destination["kafka"]
+        return KafkaOutput(topic=kafka["topic"], errors_topic=kafka.get("errorsTopic", ""))
     claim = destination["persistentVolumeClaim"]
     return ClaimOutput(claim_name=claim["claimName"], path=claim["path"])
 

@@ -73,7 +73,7 @@ def _from_ledger(view: JobView, reading: LedgerReading, situation: Situation, *,
     if reading.shards_total is not None:
         status["tasks"] = {"total": reading.shards_total, "succeeded": reading.shards_done}
     queue = view.pool.queue if view.pool is not None else job.status.get("queueName")
-    output = _output(job.uid, reading)
+    output = _output(job, reading)
     return (
         status | _known(queueName=queue, output=output) | _times(job, reading, has_ended=situation.has_ended, now=now)
     )
@@ -90,12 +90,16 @@ def _times(job: PredictionJob, reading: LedgerReading, *, has_ended: bool, now: 
     )
 
 
-def _output(uid: str, reading: LedgerReading) -> dict[str, str]:
-    uri = reading.output_uri
+def _output(job: PredictionJob, reading: LedgerReading) -> dict[str, str]:
+    uri, uid = reading.output_uri, job.uid
     if not uri:
         return {}
-    is_in_redis = uri.endswith(results_key(uid))
-    errors = uri.removesuffix(results_key(uid)) + errors_key(uid) if is_in_redis else f"{uri.rstrip('/')}/errors"
+    if job.errors_topic is not None:
+        errors = f"kafka:{job.errors_topic}"
+    elif uri.endswith(results_key(uid)):
+        errors = uri.removesuffix(results_key(uid)) + errors_key(uid)
+    else:
+        errors = f"{uri.rstrip('/')}/errors"
     return _known(uri=uri, errorsURI=errors, manifestURI=reading.manifest_uri)
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from operator_jobs import UID, job
 
-from millrace_contracts.tasks import ClaimInput, ClaimOutput, InlineInput, PlanTask, RedisOutput
+from millrace_contracts.tasks import ClaimInput, ClaimOutput, InlineInput, KafkaOutput, PlanTask, RedisOutput
 from millrace_operator.jobs.spec import INLINE_LIMIT_BYTES, SpecRefused, build_plan
 
 CLAIM = {"claimName": "digits", "path": "held-out.jsonl"}
@@ -68,13 +68,18 @@ def test_claims_are_named_as_in_the_object() -> None:
     assert ClaimOutput(claim_name="digits", path="held-out.jsonl") == plan.spec.output
 
 
+def test_results_to_kafka_name_the_topics() -> None:
+    plan = build_plan(job(output={"kafka": {"topic": "scores", "errorsTopic": "bad-scores"}}), queue="q")
+    assert KafkaOutput(topic="scores", errors_topic="bad-scores") == plan.spec.output
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
         ({"input": {}}, "give exactly one of input.inline and input.persistentVolumeClaim"),
         ({"input": {"inline": {"records": [{}]}, "persistentVolumeClaim": CLAIM}}, "give exactly one of input"),
         ({"input": {"inline": {"records": []}}}, "input.inline.records is empty"),
-        ({"output": {}}, "give exactly one of output.redis and output.persistentVolumeClaim"),
+        ({"output": {}}, "give exactly one of output.redis, output.persistentVolumeClaim and output.kafka"),
         ({"batching": {"recordsPerTask": -1}}, "records_per_task: Input should be greater than or equal to 1"),
         ({"requestTimeoutSeconds": 10**9}, "request_timeout_seconds: Input should be less than or equal to 3600"),
         ({"model": {}}, "spec cannot be understood"),

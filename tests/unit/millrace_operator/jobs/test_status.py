@@ -28,6 +28,12 @@ def test_results_on_a_claim_have_their_errors_and_manifest_beside_them() -> None
     } == advance(view(job(), ledger), now=NOW).status["output"]
 
 
+def test_results_in_kafka_have_their_errors_in_a_topic() -> None:
+    ledger = running(output_uri="kafka:scores")
+    one = job(output={"kafka": {"topic": "scores", "errorsTopic": "bad"}})
+    assert {"uri": "kafka:scores", "errorsURI": "kafka:bad"} == advance(view(one, ledger), now=NOW).status["output"]
+
+
 def test_the_status_stays_small_whatever_fails() -> None:
     failures = tuple(FailedRecords(code=f"C{i}", message="m" * 9999, count=9, sample_key="k" * 9999) for i in range(50))
     status = advance(view(job(), running(failures=failures)), now=NOW).status

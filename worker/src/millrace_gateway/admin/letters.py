@@ -4,6 +4,7 @@ Whatever is taken and not meant to go is given back with a nack: RabbitMQ counts
 dying, towards the queue's delivery limit, but not a nack. So looking never wears a letter out.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from millrace_contracts.queues import EXCHANGE, dead_letter_queue
 
 BODY_PREVIEW_BYTES: Final = 512
+BACK_LOOKS: Final = 40
+BACK_LOOK_SECONDS: Final = 0.05
 REDRIVEN: Final = "x-millrace-redriven"
 """How often a letter was sent to work again, so that people see which ones come back."""
 _BROKERS_OWN: Final = (
@@ -76,7 +79,7 @@ async def peek(connection: AbstractConnection, queue: str, *, limit: int) -> lis
         if dead is None:
             return None
         taken = await _take(dead, limit)
-        await _give_back(channel, taken)
+        await _give_back(channel, dead, taken)
         return [_letter(position, message) for position, message in enumerate(taken)]
 
 
@@ -138,7 +141,7 @@ async def _sift(
                     kept.pop()
                     taken += 1
         finally:
-            await _give_back(channel, kept)
+            await _give_back(channel, dead, kept)
         return Sifted(taken=taken, looked_through=taken + len(kept))
 
 
@@ -156,12 +159,22 @@ async def _take(dead: AbstractQueue, limit: int) -> list[AbstractIncomingMessage
     return taken
 
 
-async def _give_back(channel: AbstractChannel, messages: Sequence[AbstractIncomingMessage]) -> None:
-    if channel.is_closed:
-        # RabbitMQ gave them back itself when the channel closed.
+async def _give_back(
+    channel: AbstractChannel, dead: AbstractQueue, messages: Sequence[AbstractIncomingMessage]
+) -> None:
+    """Put messages back where they were, and wait until whoever asks next finds them there."""
+    if channel.is_closed or not messages:
+        # Of a closed channel RabbitMQ has put them back itself.
         return
     for message in messages:
         await message.nack(requeue=True)
+    for _ in range(BACK_LOOKS):
+        # RabbitMQ answers before the queue's log holds what it was told. Fewer may be there for good: somebody else is
+        # at the queue too, so this ends in any case.
+        queue = await channel.declare_queue(dead.name, passive=True)
+        if (queue.declaration_result.message_count or 0) >= len(messages):
+            return
+        await asyncio.sleep(BACK_LOOK_SECONDS)
 
 
 def _named(task_id: str | None) -> Callable[[AbstractIncomingMessage], bool]:

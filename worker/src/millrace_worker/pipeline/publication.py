@@ -19,7 +19,7 @@ from millrace_worker.pipeline.errors import StepFailed
 from millrace_worker.pipeline.judgement import judge
 from millrace_worker.pipeline.repository import CONFIG, CONTENT
 from millrace_worker.pipeline.steps import Answer, Workshop
-from millrace_worker.pipeline.tritons import Deadline, TritonFleet
+from millrace_worker.pipeline.tritons import Deadline, Loaded, TritonFleet
 
 NONE_RUNS: Final = "no Triton runs now; the next that starts loads it"
 
@@ -115,21 +115,24 @@ class Publication:
         numbers = [int(version) for version in known if version.isdecimal()]
         return max([0, *numbers, *self._repository.versions(self._shop.spec.model)]) + 1
 
-    def _bring_in(self, plan: Plan) -> list[str]:
+    def _bring_in(self, plan: Plan) -> Loaded:
         model = self._shop.spec.model
         with self._shop.artifacts.fetch(self._evaluated["trained"]) as folder:
             self._repository.put(model, plan.version, folder / CONTENT, config=plan.config)
         deadline = Deadline(self._shop.spec.publish.load_timeout_seconds)
         loaded = self._fleet.load_everywhere(model, str(plan.version), deadline)
-        log.info("version loaded", model=model, version=plan.version, tritons=loaded)
+        log.info("version loaded", model=model, version=plan.version, tritons=loaded.addresses)
         return loaded
 
-    def _begin_to_serve(self, plan: Plan, loaded: list[str], why: str) -> Answer:
+    def _begin_to_serve(self, plan: Plan, loaded: Loaded, why: str) -> Answer:
         spec, version = self._shop.spec, str(plan.version)
-        where = f"served by {len(loaded)} Triton{'s' if len(loaded) > 1 else ''}" if loaded else NONE_RUNS
-        message = f"{why}; {where}"
+        count = len(loaded.addresses)
+        where = f"served by {count} Triton{'s' if count > 1 else ''}" if count else NONE_RUNS
+        message = "; ".join(
+            [why, where, *(f"{silence}: it loads the version when it starts" for silence in loaded.silent)]
+        )
         if plan.previous and plan.previous != version:
-            left = self._fleet.still_serving(spec.model, plan.previous, loaded)
+            left = self._fleet.still_serving(spec.model, plan.previous, loaded.addresses)
             if left:
                 message += f"; version {plan.previous} is still served by {', '.join(left)}: a policy may keep it"
         self._shop.registry.begin_to_serve(self._version(version, VersionState.SERVING, message))
@@ -174,6 +177,7 @@ class Publication:
             state=state,
             pipeline=task.spec.name,
             run_id=task.run_id,
+            metric=task.spec.evaluate.metric,
             metrics=self._evaluated["metrics"],
             baseline=self._evaluated["baseline"],
             message=message,

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from millrace_worker.errors import StorageUnavailable
 from millrace_worker.pipeline.errors import StepFailed
-from millrace_worker.storage.claims import PASSING_ERRORS, Claims, output_error, write_whole
+from millrace_worker.storage.claims import PASSING_ERRORS, Claims, output_error
 
 _FOLDER_MODE: Final = 0o755
 _FILE_MODE: Final = 0o644
@@ -89,8 +89,11 @@ class FolderPlace:
 
     def write_text(self, path: str, text: str) -> None:
         """Write a small file whole."""
-        with self._errors(path):
-            write_whole(self.folder / path, [text.removesuffix("\n")])
+        with self._errors(path), self._staging() as staging:
+            (staging / "file").write_text(text, encoding="utf-8")
+            _make_lasting(staging)
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / "file").replace(self.folder / path)
 
     def names(self, path: str) -> list[str]:
         """List the folders in a folder; empty where there is none."""

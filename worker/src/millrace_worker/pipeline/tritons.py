@@ -4,7 +4,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tritonclient.grpc import InferenceServerClient
@@ -15,6 +17,7 @@ from millrace_worker.logs import get_logger
 from millrace_worker.pipeline.errors import LoadFailed
 
 PAUSE_SECONDS: Final = 0.2
+MOST_AT_A_TIME: Final = 8
 UNLOAD_SECONDS: Final = 30.0
 """An old version is unloaded when its last request is answered."""
 _CALL_SECONDS: Final = 5.0
@@ -40,6 +43,15 @@ class Deadline:
         return self.seconds_left > 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Who serves a version now."""
+
+    addresses: list[str]
+    silent: list[str]
+    """A sentence for each that did not answer all the time."""
+
+
 class TritonFleet:
     """The Tritons that are there now: they come and go with the pods of a pool."""
 
@@ -59,23 +71,24 @@ class TritonFleet:
         hosts = sorted({str(address[0]) for *_, address in found})
         return [f"[{host}]:{self._tritons.port}" if ":" in host else f"{host}:{self._tritons.port}" for host in hosts]
 
-    def load_everywhere(self, model: str, version: str, deadline: Deadline) -> list[str]:
-        """Have each Triton load the model anew and answer with this version; answers which did. Raises LoadFailed.
+    def load_everywhere(self, model: str, version: str, deadline: Deadline) -> "Loaded":
+        """Have each Triton load the model anew and answer with this version. Raises LoadFailed.
 
         One that appears meanwhile reads the repository by itself. It is told all the same, because it may have begun
-        to read before the version was there.
+        to read before the version was there. A pod that never answers serves nobody, and reads the repository when it
+        starts: it is no reason to take the version back. One that was named by its URL is.
         """
         done: set[str] = set()
         while missing := [each for each in self._known(deadline) if each not in done]:
-            for address in missing:
-                try:
-                    load(address, model, version, deadline)
-                    done.add(address)
-                except _NotNow as error:
-                    # It may be about to go: then its name is gone too at the next look.
-                    if not deadline.pause():
-                        raise LoadFailed(str(error)) from error
-        return sorted(done)
+            with ThreadPoolExecutor(max_workers=MOST_AT_A_TIME) as pool:
+                answers = list(pool.map(lambda address: _try_to_load(address, model, version, deadline), missing))
+            done.update(address for address, silence in zip(missing, answers, strict=True) if silence is None)
+            silent = [str(silence) for silence in answers if silence is not None]
+            if silent and not deadline.pause():
+                if self._tritons.urls:
+                    raise LoadFailed("; ".join(silent))
+                return Loaded(addresses=sorted(done), silent=silent)
+        return Loaded(addresses=sorted(done), silent=[])
 
     def restore_everywhere(self, model: str, version: str, deadline: Deadline) -> list[str]:
         """Have each Triton serve what the repository has now; answers what went wrong, and never raises."""
@@ -117,9 +130,19 @@ class _NotNow(Exception):  # noqa: N818 - it says what happened
     """Triton does not answer at this moment."""
 
 
+def _try_to_load(address: str, model: str, version: str, deadline: Deadline) -> _NotNow | None:
+    try:
+        load(address, model, version, deadline)
+    except _NotNow as error:
+        return error
+    return None
+
+
 def load(address: str, model: str, version: str, deadline: Deadline) -> None:
     """Load the model and wait until the version answers; raises LoadFailed, or _NotNow."""
     with _client(address) as client:
+        if not _is_live(client):
+            raise _NotNow(f"Triton at {address} does not answer")
         try:
             client.load_model(model, client_timeout=max(0.1, deadline.seconds_left))
             while not client.is_model_ready(model, version, client_timeout=_CALL_SECONDS):

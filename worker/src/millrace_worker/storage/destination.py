@@ -1,17 +1,19 @@
-"""Where results go, behind one port: a folder on a claim, or hashes in Redis.
+"""Where results go, behind one port: a folder on a claim, hashes in Redis, or topics of Kafka.
 
 Writing a shard again replaces what the first run wrote, so a shard that is delivered twice leaves the same files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import redis
 
 from millrace_contracts.results import Manifest, RecordFailure, RecordResult
-from millrace_contracts.tasks import ClaimOutput, JobSpec
+from millrace_contracts.tasks import ClaimOutput, JobSpec, KafkaOutput
+from millrace_worker.kafka_message import KafkaSender
 from millrace_worker.storage.claim_results import ClaimResults
 from millrace_worker.storage.claims import Claims
+from millrace_worker.storage.kafka_results import KafkaResults
 from millrace_worker.storage.redis_results import RedisResults
 
 
@@ -35,9 +37,13 @@ class Destination(Protocol):
         """Write the manifest, tidy up, and answer where it is."""
 
 
-def open_destination(spec: JobSpec, *, claims: Claims, client: redis.Redis) -> Destination:
+def open_destination(
+    spec: JobSpec, *, claims: Claims, client: redis.Redis, kafka: Callable[[], KafkaSender]
+) -> Destination:
     """Answer the destination that the job asks for."""
     output = spec.output
     if isinstance(output, ClaimOutput):
         return ClaimResults(claims, claim=output.claim_name, path=output.path)
+    if isinstance(output, KafkaOutput):
+        return KafkaResults(kafka(), client, job=spec.job, topic=output.topic, errors_topic=output.errors_topic)
     return RedisResults(client, uid=spec.job.uid, ttl_seconds=output.ttl_seconds)

@@ -1,14 +1,8 @@
 import asyncio
-import sys
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from gateway_stub import StubGateway, accepted, prediction, records_of, refusal
 
 from millrace import (
@@ -211,9 +205,7 @@ def test_the_asynchronous_client_says_the_same() -> None:
 def test_the_asynchronous_client_answers_many_records_in_their_order() -> None:
     async def run() -> list[str]:
         async with async_client_of(StubGateway(rule=echo)) as client:
-            stream: AsyncIterator[Prediction] = client.predict_many(
-                "m", [{"n": n} for n in range(50)], records_per_request=4
-            )
+            stream = client.predict_many("m", [{"n": n} for n in range(50)], records_per_request=4)
             return [answer.id async for answer in stream]
 
     assert [f"p{n}" for n in range(50)] == asyncio.run(run())

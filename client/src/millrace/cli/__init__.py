@@ -1,5 +1,5 @@
 """The command line `millrace`, also `kubectl millrace`."""
 
-from millrace.cli.main import main
+from millrace.cli.program import main
 
 __all__ = ["main"]

@@ -1,0 +1,128 @@
+"""What is shown of objects of the cluster, and how the gateway is found in it."""
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from millrace.cli import gateway, job_logs
+from millrace.cli.errors import UsageInvalid
+from millrace.cli.job_view import job_view
+from millrace.cli.pools import pool_view
+from millrace.cli.times import age
+from millrace.errors import NotFound, Unavailable
+
+JOB: dict[str, Any] = {
+    "metadata": {"name": "digits", "namespace": "ns", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {"model": {"name": "m"}, "workerPoolRef": {"name": "pool"}, "output": {"redis": {}}},
+}
+
+
+@dataclass
+class FakeCluster:
+    """Answers lists of objects."""
+
+    services: list[dict[str, Any]] = field(default_factory=list)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    secrets: list[dict[str, Any]] = field(default_factory=list)
+    namespace: str = "ns"
+
+    def core(self, kind: str, **_: str) -> list[dict[str, Any]]:
+        """List objects of a kind."""
+        found: list[dict[str, Any]] = getattr(self, kind)
+        return found
+
+
+def service(release: str = "millrace", target: int | str = "http") -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"{release}-gateway", "labels": {"app.kubernetes.io/instance": release}},
+        "spec": {"selector": {"a": "b"}, "ports": [{"name": "http", "port": 8000, "targetPort": target}]},
+    }
+
+
+def pod(name: str = "gateway-1", *, is_ready: bool = True) -> dict[str, Any]:
+    ports = [{"name": "metrics", "containerPort": 9}, {"name": "http", "containerPort": 8123}]
+    return {
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "gateway", "ports": ports}]},
+        "status": {"conditions": [{"type": "Ready", "status": str(is_ready)}]},
+    }
+
+
+def open_gateway(cluster: FakeCluster, api_key: str = "") -> Any:
+    return gateway.open_client(cluster, release=None, api_key=api_key)  # type: ignore[arg-type] # what it uses of it
+
+
+def test_a_job_that_nobody_looked_at_yet_has_unknown_counts_and_no_verdict() -> None:
+    view = job_view(JOB)
+
+    assert ("Pending", False, None) == (view["state"], view["finished"], view["succeeded"])
+    assert {None} == set(view["records"].values())
+
+
+def test_a_total_that_is_not_known_yet_is_null() -> None:
+    view = job_view({**JOB, "status": {"records": {"total": -1, "succeeded": 0}}})
+
+    assert (None, 0) == (view["records"]["total"], view["records"]["succeeded"])
+
+
+@pytest.mark.parametrize(("status", "verdict"), [("True", True), ("False", False), ("Unknown", None)])
+def test_a_job_has_ended_when_its_summary_condition_says_so(*, status: str, verdict: bool | None) -> None:
+    condition = {"type": "Succeeded", "status": status, "reason": "Why", "message": "because"}
+    view = job_view({**JOB, "status": {"conditions": [condition]}})
+
+    assert (verdict is not None, verdict) == (view["finished"], view["succeeded"])
+    assert ("Why", "because") == (view["reason"], view["message"])
+
+
+def test_a_pool_whose_queue_cannot_be_read_has_unknown_counts() -> None:
+    view = pool_view({"metadata": {"name": "p", "namespace": "ns"}, "spec": {"queue": "q"}, "status": {"replicas": 0}})
+
+    assert (0, None) == (view["replicas"], view["readyReplicas"])
+    assert {None} == set(view["queue"].values())
+
+
+def test_the_gateway_is_found_with_its_key_and_the_port_of_its_pod() -> None:
+    secret = {"metadata": {"name": "keys"}, "data": {"admin-api-key": base64.b64encode(b"found\n").decode()}}
+    cluster = FakeCluster([service()], [pod(is_ready=False), pod("gateway-2")], [secret])
+
+    with open_gateway(cluster) as client:
+        http = client.connection._http  # noqa: SLF001 - what is sent is the point
+        assert "Bearer found" == http.headers["Authorization"]
+        backend = http._transport._pool._network_backend  # noqa: SLF001 - as above
+        assert ("gateway-2", 8123) == (backend._pod, backend._port)  # noqa: SLF001 - as above
+
+
+def test_a_key_that_is_given_goes_before_the_one_that_is_found() -> None:
+    with open_gateway(FakeCluster([service(target=8000)], [pod()]), "given") as client:
+        assert "Bearer given" == client.connection._http.headers["Authorization"]  # noqa: SLF001 - as above
+
+
+@pytest.mark.parametrize(
+    ("cluster", "error", "words"),
+    [
+        (FakeCluster(), NotFound, "no gateway in namespace 'ns'"),
+        (FakeCluster([service("a"), service("b")]), UsageInvalid, "--release: a, b"),
+        (FakeCluster([service()], [pod(is_ready=False)]), Unavailable, r"no pod of the gateway is ready \(1 exist\)"),
+    ],
+)
+def test_a_gateway_that_cannot_be_found_is_told_with_what_to_do(
+    cluster: FakeCluster, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        open_gateway(cluster)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(5, "5s"), (119, "119s"), (120, "2m"), (7200, "2h"), (200_000, "2d")])
+def test_ages_are_short(seconds: int, words: str) -> None:
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert words == age(created.isoformat(), at=datetime.fromtimestamp(created.timestamp() + seconds, UTC))
+
+
+def test_a_line_of_the_log_has_its_event_first_and_its_fields_behind() -> None:
+    line = {"timestamp": "T", "level": "info", "event": "shard done", "uid": "u1", "job": "d", "pod": "p", "shard": 3}
+
+    assert "T info    p shard done shard=3" == job_logs.shown_line(line)

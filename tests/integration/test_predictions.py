@@ -24,6 +24,7 @@ from millrace_contracts.predictions import (
     prediction_key,
 )
 from millrace_contracts.streams import StreamBatch, StreamRecord, done_key
+from millrace_contracts.tasks import KafkaOutput
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +129,10 @@ def test_answers_go_to_kafka_and_to_the_reply_queue_when_asked(pool: Platform, k
 
 
 def test_a_record_that_kills_its_worker_ends_alone(pool: Platform) -> None:
-    records = {f"h{i}": {"x": [i, 0]} for i in range(4)} | {"h4": {"x": [DEADLY, 0]}}
+    records = {"h0": {"x": [1, 0]}, "h1": {"x": [DEADLY, 0]}}
     send_predictions(pool, prediction_task(records))
     answers = [wait_for_answer(pool, name) for name in records]
-    assert [answer.outputs for answer in answers] == [*({"y": [float(i), 0.0]} for i in range(4)), None]
+    assert [answer.outputs for answer in answers] == [{"y": [1.0, 0.0]}, None]
     assert answers[-1].error is not None
     assert answers[-1].error.code == PredictionError.WORKER_LOST
     assert pool.dead_letters() == 0
@@ -162,3 +163,31 @@ def test_while_triton_is_away_a_prediction_waits_and_its_deadline_ends_it(platfo
     answer = wait_for_answer(platform, "i1", timeout_seconds=15)
     assert answer.error is not None
     assert answer.error.code == PredictionError.DEADLINE_EXCEEDED
+
+
+def test_results_of_a_job_go_to_kafka_by_key_and_failed_records_to_their_own_topic(
+    pool: Platform, kafka: Kafka
+) -> None:
+    kafka.create_topics("scores", "bad-scores")
+    output = KafkaOutput(topic="scores", errors_topic="bad-scores")
+    spec = pool.spec(output=output, key_field="id", records_per_task=2)
+    job = pool.submit(spec, [{"id": "k1", "x": [1, 2]}, {"id": "k2", "x": "wrong"}, {"id": "k3", "x": [3, 4]}])
+    job.wait_until_finalized()
+    produced = {message.key(): json.loads(message.value() or b"") for message in kafka.read("scores", 2)}
+    assert {key: value["outputs"] for key, value in produced.items()} == {
+        b"k1": {"y": [1.0, 2.0]},
+        b"k3": {"y": [3.0, 4.0]},
+    }
+    (bad,) = kafka.read("bad-scores", 1)
+    headers = dict(bad.headers() or [])
+    assert (bad.key(), headers["millrace-shard"], headers["millrace-offset"], headers["millrace-outcome"]) == (
+        *(b"k2", b"0", b"1", b"failed"),
+    )
+    assert job.manifest["parts"] == ["scores", "bad-scores"]
+
+
+def test_a_job_that_writes_to_a_topic_that_is_not_there_says_so(pool: Platform) -> None:
+    job = pool.submit(pool.spec(output=KafkaOutput(topic="nowhere")), [{"x": [1, 2]}])
+    reason, message = job.wait_until_stopped()
+    assert reason == "OutputWriteFailed"
+    assert '"nowhere"' in message

@@ -22,9 +22,7 @@ from millrace_recommender.training import (
     read_factors,
     top_items,
 )
-from millrace_worker.ledger import connect
 from millrace_worker.pipeline.step_context import StepContext
-from millrace_worker.settings import read_settings
 
 FEATURES_FILE: Final = "features.npz"
 MODEL_FILE: Final = "model.onnx"
@@ -41,9 +39,7 @@ def list_shards(context: StepContext) -> list[str]:
 
 def preprocess(shard: str, context: StepContext) -> None:
     """Make the features of the users of one shard."""
-    client = connect(read_settings().redis_url.get_secret_value())
-    with client:
-        events = Store(client).log(shard)
+    events = Store(context.redis).log(shard)
     features = make_features(
         events,
         half_life_seconds=float(context.parameters.get("halfLifeSeconds", HALF_LIFE_SECONDS)),

@@ -1,8 +1,8 @@
 """Each server of the loop is stopped for a minute under load: what was taken in is done once, without a hand.
 
-Events go into Kafka all the time and through a bridge to a task that counts each; callers ask the gateway all the time for
-predictions that they read later. "Taken in" is what Kafka or the gateway confirmed: a caller who is told 503 knows that
-nothing happened.
+Events go into Kafka all the time and through a bridge to a task that counts each; callers ask the gateway all the time
+for predictions that they read later. "Taken in" is what Kafka or the gateway confirmed: a caller who is told 503 knows
+that nothing happened.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from typing import Any, Final
 import httpx
 import redis as redis_client
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from millrace_loadtest.pipeline import counted_events, servers
 from millrace_loadtest.pipeline.servers import Program, Server, conditions, free_port, wait_for

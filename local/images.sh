@@ -57,6 +57,9 @@ python_members() { # NAME
   esac
 }
 
+# implicit is compiled for OpenMP.
+python_libraries() { if [[ $1 == recommender ]]; then echo libgomp1; fi; } # NAME
+
 # All that an image is made of. A member's pyproject.toml counts for each Python image: uv reads the whole workspace.
 input_paths() { # NAME
   dockerfile_folder "$1"
@@ -74,6 +77,7 @@ inputs_fingerprint() { # NAME
   # shellcheck disable=SC2046 # the paths are words of ours without spaces
   {
     python_members "$1"
+    python_libraries "$1"
     find $(input_paths "$1") -type f -not -path '*/__pycache__/*' -print0 | sort -zu | xargs -0 sha256sum
     docker image inspect --format '{{.Id}}' "$(base_image "$1")"
   } | sha256sum | cut -c -16
@@ -120,7 +124,7 @@ build() { # NAME
   local old started=$SECONDS arguments=()
   old=$(image_id "$1")
   if ! take_official "$1"; then
-    ! is_python "$1" || arguments=(--build-arg "IMAGE=$1" --build-arg "MEMBERS=$(python_members "$1")")
+    ! is_python "$1" || arguments=(--build-arg "IMAGE=$1" --build-arg "MEMBERS=$(python_members "$1")" --build-arg "LIBRARIES=$(python_libraries "$1")")
     with_progress "build $(image_tag "$1")" "read the end of the log; a failed download is worth a second try" \
       docker build --network host --label "$MADE_BY_LABEL" --label "$INPUTS_LABEL=$(inputs_fingerprint "$1")" \
       "${arguments[@]}" --tag "$(image_tag "$1")" --file "$(dockerfile_folder "$1")/Dockerfile" .

@@ -298,7 +298,7 @@ def test_without_rabbitmq_nothing_is_accepted_and_the_time_to_come_back_is_said(
     replica = GatewayProcess(away, first.redis_url, tmp_path, first.config)
     replica.start(is_awaited=False)
     try:
-        wait_until(replica.is_alive, what="the process", timeout_seconds=20, explain=lambda: replica.log)
+        wait_until(replica.is_alive, what="the process", timeout_seconds=60, explain=lambda: replica.log)
         with replica.client() as client:
             answer = client.post("/v1/models/identity/predictions", json={"inputs": {"x": [1, 2]}})
             assert (503, "2") == (answer.status_code, answer.headers["Retry-After"])

@@ -37,7 +37,7 @@ def pool(
             MILLRACE_CACHE_URL=platform.redis_url.replace("/0", "/1"),
             MILLRACE_TASK_MODULES="deadly_records",
             PYTHONPATH=str(Path(__file__).parents[1] / "support"),
-            **kafka.environment,
+            MILLRACE_KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
         )
         yield platform
     finally:
@@ -56,7 +56,7 @@ def test_each_record_has_its_own_answer_and_a_bad_one_fails_alone(pool: Platform
 def test_an_answer_is_cached_under_the_version_that_answered_before_it_is_published(pool: Platform) -> None:
     record = {"x": [5, 6]}
     key = cache_key("identity", "1", record, {})
-    subscription = pool.redis.pubsub()
+    subscription = pool.redis.pubsub()  # type: ignore[no-untyped-call] # redis has no type here
     subscription.subscribe("gateway-1")
     subscription.get_message(timeout=5)
     send_predictions(pool, prediction_task({"b1": record}, channel="gateway-1", cache_ttl_seconds=60))

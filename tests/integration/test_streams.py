@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_overlapping_batches_and_replays_count_each_event_once(
     members: Any = client.zrange(done_key(stream, "t", 0), 0, -1)
     done = [tuple(map(int, member.split("-"))) for member in members]
     assert {offset for start, end in done for offset in range(start, end)} == covered
-    assert all(left[1] < right[0] for left, right in zip(done, done[1:], strict=False))
+    assert all(left[1] < right[0] for left, right in pairwise(done))
 
 
 def test_workers_that_hold_the_same_events_at_once_count_them_once(client: redis_client.Redis) -> None:

@@ -1,4 +1,4 @@
-"""What docs/wire-format.md says is enough: a real worker runs its example, and answers a program in another language."""
+"""What docs/wire-format.md says is enough: a real worker answers its example, and a program in Go."""
 
 import json
 import re

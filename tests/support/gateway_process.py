@@ -75,7 +75,11 @@ class GatewayProcess:
                 stdin=subprocess.DEVNULL,
             )
         if is_awaited:
-            wait_until(self._is_ready, what="the gateway", timeout_seconds=30, explain=lambda: self.log[-3000:])
+            try:
+                wait_until(self._is_ready, what="the gateway", timeout_seconds=60, explain=lambda: self.log[-3000:])
+            except AssertionError:
+                self.stop()
+                raise
 
     def is_alive(self) -> bool:
         """Say whether it answers at all."""

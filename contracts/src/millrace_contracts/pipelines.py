@@ -116,6 +116,14 @@ class PipelineSpec(_Part):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Handed to every function; a run may replace single ones."""
 
+    @model_validator(mode="after")
+    def _artifacts_are_no_models(self) -> Self:
+        if f"{self.artifacts.rstrip('/')}/".startswith(f"{self.publish.repository.rstrip('/')}/"):
+            raise ValueError(
+                "artifacts must not lie in publish.repository: Triton takes every folder there for a model"
+            )
+        return self
+
 
 class RunPipeline(Payload):
     """Run a pipeline once. The same run id twice is one run."""

@@ -82,7 +82,7 @@ class ScheduleEntry(_Part):
     """One line of the schedule: a name, a time and what is to be done."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    cron: str | None = Field(default=None, min_length=9, max_length=200)
+    cron: str | None = Field(default=None, min_length=1, max_length=200)
     """Five fields as in Debian's cron."""
     time_zone: str = Field(default="UTC", min_length=1, max_length=64)
     """IANA name for `cron`, such as Europe/Berlin."""

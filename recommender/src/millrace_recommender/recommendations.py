@@ -1,7 +1,7 @@
 """What a user is recommended, and whether that was right. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from json import dumps, loads
 from typing import Self
 
@@ -29,7 +29,8 @@ class Recommendations:
 
     def write(self) -> str:
         """Write JSON."""
-        return dumps(asdict(self), separators=(",", ":"))
+        # `dataclasses.asdict` copies all values deeply, and this is done for each user of each batch.
+        return dumps({name: getattr(self, name) for name in self.__slots__}, separators=(",", ":"))
 
 
 @dataclass(slots=True)

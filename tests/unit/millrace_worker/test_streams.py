@@ -1,5 +1,6 @@
 """Ranges of offsets that are done: whatever order batches come in, they cover the union, and neighbours merge."""
 
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given
@@ -35,7 +36,7 @@ def test_what_is_done_is_the_union_of_all_batches(batches: list[tuple[int, int]]
 @given(st.lists(ranges, max_size=30))
 def test_ranges_are_disjoint_sorted_and_never_touch(batches: list[tuple[int, int]]) -> None:
     done = all_added(batches)
-    assert all(left[1] < right[0] for left, right in zip(done, done[1:], strict=False))
+    assert all(left[1] < right[0] for left, right in pairwise(done))
 
 
 @given(st.lists(ranges, max_size=20), st.randoms(use_true_random=False))

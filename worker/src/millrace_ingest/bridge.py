@@ -93,6 +93,7 @@ class Bridge:
         self.source = Source(reading, topic=stream.topic, owner=self)
         self._queue_read_at = self._committed_at = self._turned_at = clock()
         self._full_since: float | None = None
+        self._read_again_at_messages = stream.high_water_messages
 
     def run(self, stop: threading.Event) -> None:
         """Serve the stream until told to stop; then finish what was read, commit it and leave the group."""
@@ -181,13 +182,17 @@ class Bridge:
         return min(max(min(due, default=now + IDLE_SECONDS) - now, 0.0), IDLE_SECONDS)
 
     def _watch_queue(self, now: float) -> None:
-        if now - self._queue_read_at < READ_QUEUE_EVERY_SECONDS:
+        filled = self.publisher.confirmed_messages >= self._read_again_at_messages
+        if now - self._queue_read_at < READ_QUEUE_EVERY_SECONDS and not filled:
             return
         self._queue_read_at = now
         was_stopped = self._flow.is_stopped
         ready = self.publisher.ready_messages()
         is_stopped = self._flow.observe(ready)
         self._metrics.queue_was_read(ready, is_stopped=is_stopped)
+        # At the latest when our own messages alone may have reached the mark.
+        room = self._stream.high_water_messages - (ready or 0)
+        self._read_again_at_messages = self.publisher.confirmed_messages + max(room, 1)
         if is_stopped != was_stopped:
             what = "queue above its high-water mark: reading stops" if is_stopped else "queue is short: reading goes on"
             log.info(what, queue=self._stream.queue, ready_messages=ready)

@@ -12,7 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from millrace_worker.logs import get_logger
 
-MAX_POLLED: Final = 500
+MAX_POLLED: Final = 100
+"""Records between two looks at everything else."""
+
 LOG_AGAIN_SECONDS: Final = 30.0
 
 Place = tuple[str, int]
@@ -125,6 +127,8 @@ class Source:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = _places(partitions)
+        if not places:
+            return  # a member that joins is told so before anything is given to it
         self._places |= set(places)
         self._owner.assigned(places)
         consumer.incremental_assign(partitions)

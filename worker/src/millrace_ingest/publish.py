@@ -52,6 +52,8 @@ class Publisher:
         self._unconfirmed: dict[int, Outgoing] = {}
         self._refused: list[Outgoing] = []
         self._waiting_bytes = 0
+        self.confirmed_messages = 0
+        """Since the start."""
         self._link: Link | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._not_before = 0.0
@@ -137,6 +139,7 @@ class Publisher:
             return
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._waiting_bytes -= len(message.message.body)
+        self.confirmed_messages += 1
         message.on_confirmed()
         self._on_published(message.record_count)
 

@@ -253,7 +253,7 @@ def _stream() -> dict[str, Any]:
         "task": "recommender.update",
         "queue": QUEUE,
         "batchRecords": 100,
-        "lingerMilliseconds": 50,
+        "lingerMilliseconds": 200,
         "required": ["user", "item", "kind"],
         "createTopics": {"enabled": True, "partitions": 3},
     }

@@ -40,6 +40,7 @@ def test_values_in_camel_case_and_messages_in_snake_case_are_the_same_pipeline()
         ({"model": "../etc"}, "model"),
         ({"train": {"function": "os.system('x')"}}, "train.function"),
         ({"publish": {"repository": "claim:data/models", "tritons": {}}}, "exactly one"),
+        ({"artifacts": "claim:data/models/artifacts"}, "must not lie in publish.repository"),
         ({"stepTimeout": 5}, "stepTimeout"),
     ],
 )

@@ -78,7 +78,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
         stored = entry.stored
         tick = self._left_behind(stored) or moments.latest(stored.entry, after=stored.after, until=now)
         if tick is None:
-            return max(0.0, moments.next_after(stored.entry, stored.after) - now)
+            return _seconds_until(moments.next_after(stored.entry, stored.after))
         if self.lock:
             self.lock.extend(int(self.lock_timeout))
         token = store.claim(client, stored, tick)
@@ -95,7 +95,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
             )
         else:
             self._send(entry, task, token)
-        return max(0.0, store.finish(client, stored, token) - clock.seconds_since_epoch())
+        return _seconds_until(store.finish(client, stored, token))
 
     def wait_for_turn(self) -> None:
         """Wait until this replica holds the lock."""
@@ -163,8 +163,13 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
             return False
 
 
+def _seconds_until(moment: float) -> float:
+    # RedBeat takes 0 for "not known" and sleeps.
+    return max(0.01, moment - clock.seconds_since_epoch())
+
+
 def _warn(error: Exception) -> None:
-    log.warning("Redis does not answer; nothing is scheduled until it does", error=f"{type(error).__name__}: {error}")
+    log.warning("Redis does not answer; nothing is scheduled until it does", error=f"{type(error).__name__}: {str(error)[:300]}")
 
 
 def wait_for_turn(sender: Any = None, **_: Any) -> None:

@@ -230,6 +230,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise ScheduleStoreUnavailable(f"Redis does not answer ({type(error).__name__}); try again") from error
+        raise ScheduleStoreUnavailable(f"Redis does not do it ({type(error).__name__}: {error}); try again") from error
     except ValidationError as error:
         raise ScheduleInvalid("an entry in Redis is from another version of Millrace") from error

@@ -64,8 +64,8 @@ class KafkaResults:
         self, index: int, results: Sequence[RecordResult], failures: Sequence[RecordFailure]
     ) -> Iterator[KafkaMessage]:
         # Both lists are in input order and so are their lines: a record has the same offset each time.
-        records = sorted([*results, *failures], key=lambda record: record.line)
-        for offset, record in enumerate(records):
+        records: list[RecordResult | RecordFailure] = [*results, *failures]
+        for offset, record in enumerate(sorted(records, key=lambda one: one.line)):
             is_failure = isinstance(record, RecordFailure)
             yield KafkaMessage(
                 topic=self._errors_topic if is_failure else self._topic,

@@ -265,10 +265,10 @@ return 1
 
 END_STEP: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end
-redis.call('HINCRBY', KEYS[2], ARGV[1], -1)
+if ARGV[3] == '1' then redis.call('HINCRBY', KEYS[2], ARGV[1], -1) end
 return 1
 """
-"""KEYS lease, starts; ARGV step, token. Not called by a process that dies, so starts without an end add up."""
+"""KEYS lease, starts; ARGV step, token, 1 if the step ended. Those that died with their worker add up."""
 
 FINISH_RUN: Final = """
 if redis.call('HGET', KEYS[2], 'state') ~= 'Running' then return 0 end

@@ -6,7 +6,7 @@
 | another worker has the step         | the message comes again when that worker's lease is over                    |
 | something is unavailable            | the message comes again, for ever                                           |
 | the function raises or takes long   | Failed, with what it said; the message is acked and the chain ends          |
-| the worker dies                     | RabbitMQ delivers the message again; after a few starts the run is Failed   |
+| the worker dies, or must stop       | RabbitMQ delivers the message again; after a few starts the run is Failed   |
 | the run has ended meanwhile         | nothing: the message is acked and the chain ends                            |
 
 A step that failed ends its task as ignored: Celery would dead-letter a task that raises, and a failed training is no
@@ -15,6 +15,7 @@ be sent again from there: the step finds its kept answer.
 """
 
 import json
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -77,15 +78,20 @@ def _once(task: StepTask, context: Context, step: str, work: Callable[[Workshop,
         message = f"{step} waited in its queue for so long that another run of the pipeline began"
         fail(task, context, step, message)
         raise _Ended(message)
+    began = time.monotonic()
     with runs.kept(task, step, start.token):
         try:
             return _marked(Workshop.open(task, context), step, start, work)
         except (Unavailable, Ignore, Retry, Reject):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            is_late = time.monotonic() - began >= task.spec.step_timeout_seconds
+            if _is_stop(error) and not is_late:
+                log.warning("step stops with its worker", pipeline=task.spec.name, run=task.run_id, step=step)
+                raise SystemExit(1) from error
             if not isinstance(error, WorkerError):
                 log.exception("a step failed", pipeline=task.spec.name, run=task.run_id, step=step)
-            message = _meaning(error, task, step)
+            message = _meaning(error, task, step, is_late=is_late)
             fail(task, context, step, message)
             raise _Ended(message) from error
 
@@ -98,8 +104,8 @@ def _marked(shop: Workshop, step: str, start: StepStart, work: Callable[[Worksho
         return dict(json.loads(text))
     if start.starts > MAX_STARTS:
         raise StepFailed(
-            f"{step} began {MAX_STARTS} times and its worker was lost each time; does it need more memory than the "
-            "pods of the pool have?"
+            f"{step} began {MAX_STARTS} times and its worker was lost or stopped each time; does it need more memory "
+            "than the pods of the pool have, or more time than they have to stop?"
         )
     log.info("step begins", **about)
     # A folder of its own for each attempt: two that overlap never mix what they write.
@@ -135,8 +141,18 @@ def end_as_failed(context: Context, *, pipeline: str, model: str, run_id: str, m
     runs.finish(pipeline, run_id, RunState.FAILED, message=message)
 
 
-def _meaning(error: Exception, task: StepTask, step: str) -> str:
-    if isinstance(error, SoftTimeLimitExceeded):
+def _is_stop(error: BaseException | None) -> bool:
+    """Tell whether it is this process that is told to end: a lock that was waited for may turn that into its own error."""
+    while error is not None:
+        if isinstance(error, SystemExit):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _meaning(error: BaseException, task: StepTask, step: str, *, is_late: bool) -> str:
+    # What is raised at a time limit, the function may have turned into an error of its own.
+    if is_late or isinstance(error, SoftTimeLimitExceeded):
         return f"{step} did not end within stepTimeoutSeconds ({task.spec.step_timeout_seconds} s)"
     if isinstance(error, WorkerError):
         return f"{step} failed: {error}"[:MESSAGE_LIMIT]

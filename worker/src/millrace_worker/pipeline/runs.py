@@ -121,12 +121,16 @@ class Runs:
         over = threading.Event()
         keeper = threading.Thread(target=self._keep, args=(task, step, token, over), daemon=True)
         keeper.start()
+        has_ended = True
         try:
             yield
+        except SystemExit:
+            has_ended = False
+            raise
         finally:
             over.set()
             keeper.join()
-            self._end(task, step, token)
+            self._end(task, step, token, has_ended=has_ended)
 
     def _keep(self, task: StepTask, step: str, token: str, over: threading.Event) -> None:
         name, run_id = task.spec.name, task.run_id
@@ -140,12 +144,12 @@ class Runs:
                 # What this worker makes counts only once, so at worst the step is done twice.
                 log.warning("lease of a step not renewed", pipeline=name, run=run_id, step=step, error=str(error))
 
-    def _end(self, task: StepTask, step: str, token: str) -> None:
+    def _end(self, task: StepTask, step: str, token: str, *, has_ended: bool) -> None:
         name, run_id = task.spec.name, task.run_id
         keys = [contract.lease_key(name, run_id, step), contract.starts_key(name, run_id)]
         try:
             with redis_answers():
-                self._end_step(keys=keys, args=[step, token])
+                self._end_step(keys=keys, args=[step, token, int(has_ended)])
         except LedgerUnavailable as error:
             log.warning("lease of a step expires by itself", pipeline=name, run=run_id, step=step, error=str(error))
 

@@ -27,6 +27,10 @@ def test_operator_may_do_nothing_that_it_does_not_do(values: dict[str, Any]) -> 
         ("workerpools/status", "patch"),
         ("predictionjobs/status", "patch"),
         ("capacitybudgets/status", "patch"),
+        # They tell what stands in Redis.
+        ("modelversions", "create"),
+        ("modelversions", "delete"),
+        ("modelversions/status", "patch"),
         # Annotations alone: which pods are to go, and that Kubernetes shall take those.
         ("pods", "patch"),
         ("deployments/scale", "patch"),

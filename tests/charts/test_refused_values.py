@@ -156,6 +156,10 @@ BY_CHECK: dict[str, tuple[Values, str]] = {
         _pipeline() | {"dataClaims": []},
         'is on the claim "models", which workers do not mount: add it to dataClaims',
     ),
+    "artefacts among the models": (
+        _pipeline(artifacts="claim:models/m/artifacts"),
+        "artifacts (claim:models/m/artifacts) must not be inside of publish.repository",
+    ),
     "pipeline on a queue of nobody": (_pipeline(queue="nowhere"), 'no worker pool has the queue "nowhere"'),
     "pipeline that publishes to a pool without a Triton": (
         _pipeline(publish={"repository": "claim:models/m", "tritons": {"pool": "system"}}),

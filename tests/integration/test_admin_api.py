@@ -16,6 +16,7 @@ from millrace import Client, NotFound, Refused, RetryPolicy, Unauthorized
 from millrace.admin import Admin
 from millrace_contracts import results
 from millrace_contracts.models import MODELS_KEY, ModelVersion, VersionState, serving_key, versions_key
+from millrace_contracts.pipelines import PIPELINES_KEY, RunState, run_key, runs_key
 from millrace_contracts.queues import EXCHANGE, SYSTEM_QUEUE, dead_letter_queue
 from millrace_contracts.wire import task_message
 from millrace_worker import topology
@@ -273,6 +274,22 @@ def test_a_run_of_a_pipeline_is_handed_to_the_system_queue(admin: Admin, broker_
     assert ("p", run, {"factors": 64}) == (payload["pipeline"], payload["run_id"], payload["parameters"])
     system.channel.basic_ack(message.delivery_tag)
     system.disconnect()
+
+
+def test_runs_of_a_pipeline_are_listed_with_why_they_ended(admin: Admin, state: redis_client.Redis) -> None:
+    name = f"pipeline-{uuid.uuid4().hex[:8]}"
+    state.sadd(PIPELINES_KEY, name)
+    state.rpush(runs_key(name), "second", "first", "forgotten")
+    for run, why in (("first", ""), ("second", "train raised")):
+        fields = {"pipeline": name, "run_id": run, "message": why, "started_at": 1.0, "changed_at": 2.0}
+        state.hset(run_key(name, run), mapping={**fields, "state": RunState.FAILED.value})
+
+    assert [("second", "train raised"), ("first", "")] == [
+        (run["run_id"], run["message"]) for run in admin.pipeline_runs(name)
+    ]
+    assert "second" == next(item for item in admin.pipelines() if item["pipeline"] == name)["latest"]["run_id"]
+    with pytest.raises(NotFound, match="has never run"):
+        admin.pipeline_runs("nobody")
 
 
 def test_results_of_a_job_are_read_page_by_page_and_completely(admin: Admin, state: redis_client.Redis) -> None:

@@ -191,3 +191,15 @@ def test_a_job_that_writes_to_a_topic_that_is_not_there_says_so(pool: Platform) 
     reason, message = job.wait_until_stopped()
     assert reason == "OutputWriteFailed"
     assert '"nowhere"' in message
+
+
+def test_an_answer_does_not_wait_for_kafka_and_reaches_it_when_it_is_back(pool: Platform, kafka: Kafka) -> None:
+    kafka.create_topics("late-answers")
+    kafka.container.kill()
+    try:
+        send_predictions(pool, prediction_task({"j1": {"x": [1, 2]}}, kafka={"topic": "late-answers"}))
+        assert wait_for_answer(pool, "j1", timeout_seconds=10).outputs == {"y": [1.0, 2.0]}
+    finally:
+        kafka.container.start()
+    kafka.wait_until_ready()
+    assert kafka.read("late-answers", 1, timeout_seconds=60)[0].key() == b"j1"

@@ -39,7 +39,7 @@ class Kafka:
         """Say whether it answers what it is."""
         return kafka_answers(self.bootstrap_servers)
 
-    def wait_until_ready(self, *, timeout_seconds: float = 60.0) -> None:
+    def wait_until_ready(self, *, timeout_seconds: float = 100.0) -> None:
         """Wait until it serves clients."""
         wait_until(self.is_ready, what="Kafka", timeout_seconds=timeout_seconds, explain=self.container.last_lines)
 

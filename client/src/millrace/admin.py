@@ -49,6 +49,14 @@ class Admin:
         """Show the versions of a model."""
         return self._ask("GET", "models", model, "versions")
 
+    def pipelines(self) -> list[Json]:
+        """List the pipelines that ever ran."""
+        return _items(self._ask("GET", "pipelines"))
+
+    def pipeline_runs(self, name: str) -> list[Json]:
+        """List the last runs of a pipeline."""
+        return _items(self._ask("GET", "pipelines", name, "runs"))
+
     def run_pipeline(self, name: str, *, parameters: Mapping[str, Any], run_id: str = "") -> Json:
         """Start a run of a pipeline."""
         return self._ask("POST", "pipelines", name, "runs", body={"parameters": dict(parameters), "runId": run_id})

@@ -210,6 +210,6 @@ COMMANDS = {
     "pools": ["list", "explain"],
     "schedule": ["list", "create", "delete", "pause", "resume", "run"],
     "models": ["list", "show"],
-    "pipelines": ["run"],
+    "pipelines": ["list", "runs", "run"],
     "dlq": ["list", "show", "redrive", "purge"],
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from millrace_gateway import gather
 from millrace_gateway.errors import Unavailable
-from millrace_gateway.gather import Gatherer
+from millrace_gateway.gather import Answered, Gatherer
 
 Call = tuple[str, int, int]
 """Group, how many entries, and after how many turns of the loop."""
@@ -23,11 +23,12 @@ class Queue:
     def __init__(self, *, turns: int = 0, refuses_every: int = 0) -> None:
         self.tasks: list[tuple[str, tuple[str, ...]]] = []
         self.refused: list[str] = []
+        self.answers = True
         self._turns = turns
         self._refuses_every = refuses_every
         self._count = 0
 
-    async def publish(self, group: str, entries: Sequence[str]) -> None:
+    async def publish(self, group: str, entries: Sequence[str]) -> Answered:
         """Take one task."""
         self._count += 1
         number = self._count
@@ -37,6 +38,13 @@ class Queue:
             self.refused += entries
             raise Unavailable("refused")
         self.tasks.append((group, tuple(entries)))
+        return self._answer()
+
+    def _answer(self) -> Answered:
+        answered: Answered = asyncio.get_running_loop().create_future()
+        if self.answers:
+            answered.set_result(None)
+        return answered
 
 
 async def submit_all(gatherer: Gatherer[str, str], made: Sequence[Call], *, max_records: int) -> list[str]:
@@ -87,7 +95,7 @@ def test_a_lone_record_does_not_wait() -> None:
     assert [("a", ("a0-0",))] == queue.tasks
 
 
-def test_what_comes_while_a_task_is_published_goes_together_when_it_is_taken() -> None:
+def test_what_comes_while_a_task_is_under_way_goes_together_when_it_is_answered() -> None:
     queue = Queue(turns=10)
     gatherer = Gatherer(queue.publish, max_wait_seconds=3600.0, max_held=10)
     asyncio.run(submit_all(gatherer, [("a", 1, 0), ("a", 1, 3), ("a", 1, 5)], max_records=8))
@@ -98,15 +106,26 @@ def test_a_full_task_does_not_wait_for_the_one_before() -> None:
     gate = asyncio.Event()
     sizes: list[int] = []
 
-    async def publish(_: str, entries: Sequence[str]) -> None:
+    async def publish(_: str, entries: Sequence[str]) -> Answered:
         sizes.append(len(entries))
         if len(sizes) == 2:
             gate.set()
         await gate.wait()
+        answered: Answered = asyncio.get_running_loop().create_future()
+        answered.set_result(None)
+        return answered
 
     gatherer = Gatherer(publish, max_wait_seconds=3600.0, max_held=10)
     asyncio.run(submit_all(gatherer, [("a", 1, 0), ("a", 4, 3)], max_records=4))
     assert [1, 4] == sizes
+
+
+def test_a_task_without_an_answer_makes_others_wait_no_longer_than_the_longest_wait() -> None:
+    queue = Queue()
+    queue.answers = False
+    gatherer = Gatherer(queue.publish, max_wait_seconds=0.01, max_held=10)
+    asyncio.run(submit_all(gatherer, [("a", 1, 0), ("a", 1, 6), ("a", 1, 7)], max_records=8))
+    assert [1, 2] == [len(entries) for _, entries in queue.tasks]
 
 
 def test_large_records_make_a_task_full_by_their_bytes() -> None:

@@ -135,9 +135,10 @@ class Answers:
             await pubsub.subscribe(self.channel, *self._others)
             self._pubsub = pubsub
             async for message in pubsub.listen():
-                self._take(message)
+                self.hear(message)
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Take what the subscription brings."""
         if message["type"] == "message":
             try:
                 answer = json.loads(message["data"])

@@ -1,7 +1,7 @@
 """Records of many callers become one task.
 
 A record that comes alone goes out at once. While a task of its group is under way, records collect: until that task is
-taken, or so many records wait as a task may hold, or the longest wait is over. So an idle system adds nothing, and a
+answered, or so many records wait as a task may hold, or the longest wait is over. So an idle system adds nothing, and a
 busy one fills its tasks. A group is what a task has in common: model, version, parameters, queue.
 """
 
@@ -17,6 +17,11 @@ MAX_TASK_BYTES: Final = 6 * 2**20
 
 G = TypeVar("G", bound=Hashable)
 E = TypeVar("E")
+Answered = asyncio.Future[object]
+"""Done when somebody has answered a task that was published."""
+
+FORGET_SECONDS: Final = 1.0
+"""A task that is not answered by then waits in a queue; what it says about being busy now is over."""
 
 
 @dataclass(slots=True)
@@ -32,7 +37,7 @@ class _Group(Generic[E]):
     waiting: list[_Waiting[E]] = field(default_factory=list)
     bytes_waiting: int = 0
     under_way: int = 0
-    """Tasks that are being published."""
+    """Tasks that are being published, or were and have no answer yet."""
     flush: asyncio.Handle | None = None
     limit: asyncio.TimerHandle | None = None
 
@@ -42,7 +47,7 @@ class Gatherer(Generic[G, E]):
 
     def __init__(
         self,
-        publish: Callable[[G, Sequence[E]], Awaitable[None]],
+        publish: Callable[[G, Sequence[E]], Awaitable[Answered]],
         *,
         max_wait_seconds: float,
         max_held: int,
@@ -75,9 +80,12 @@ class Gatherer(Generic[G, E]):
         state.waiting += waiting
         state.bytes_waiting += sum(each.size for each in waiting)
         self._consider(group, state)
+        if len(waiting) == 1:
+            await waiting[0].taken
+            return
         outcomes = await asyncio.gather(*(each.taken for each in waiting), return_exceptions=True)
         for outcome in outcomes:
-            if isinstance(outcome, BaseException):
+            if outcome is not None:
                 raise outcome
 
     async def close(self) -> None:
@@ -134,9 +142,10 @@ class Gatherer(Generic[G, E]):
         return batch
 
     async def _publish_one(self, group: G, state: _Group[E], batch: Sequence[_Waiting[E]]) -> None:
+        answered: Answered | None = None
         error: BaseException | None = None
         try:
-            await self._publish(group, [each.entry for each in batch])
+            answered = await self._publish(group, [each.entry for each in batch])
         except BaseException as raised:  # noqa: BLE001 - it goes to each caller, or the task was cancelled
             error = raised
         self.held -= len(batch)
@@ -147,5 +156,14 @@ class Gatherer(Generic[G, E]):
                 each.taken.set_result(None)
             else:
                 each.taken.set_exception(error)
+        if answered is None:
+            self._one_less(group, state)
+        else:
+            limit = asyncio.get_running_loop().call_later(FORGET_SECONDS, answered.cancel)
+            answered.add_done_callback(lambda _: self._one_less(group, state, limit))
+
+    def _one_less(self, group: G, state: _Group[E], limit: asyncio.TimerHandle | None = None) -> None:
+        if limit is not None:
+            limit.cancel()
         state.under_way -= 1
         self._consider(group, state)

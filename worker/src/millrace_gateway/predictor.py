@@ -15,7 +15,7 @@ from millrace_gateway.bodies import as_json
 from millrace_gateway.cache import Cache, Kept
 from millrace_gateway.errors import Conflict, GatewayError, NotFound, Unavailable
 from millrace_gateway.flights import Flight, FlightKey, Flights
-from millrace_gateway.gather import Gatherer
+from millrace_gateway.gather import Answered, Gatherer
 from millrace_gateway.metrics import Metrics
 from millrace_gateway.publish import Broker
 from millrace_gateway.settings import Config
@@ -46,6 +46,7 @@ class Group:
 class Entry:
     """One record on its way into a task."""
 
+    id: str
     item: str
     """As JSON."""
     deadline: float | None
@@ -279,17 +280,21 @@ class Predictor:
 
     @staticmethod
     def _entry(asked: Asked, pending: Prediction, record: Record) -> Entry:
-        item: dict[str, Any] = {"id": pending.same_as or pending.id, "trace": asked.trace, "deadline": asked.deadline}
+        name = pending.same_as or pending.id
+        item = {"id": name, "trace": asked.trace, "deadline": asked.deadline}
         # The record was written as JSON when it was measured; it is not written again.
-        return Entry(f'{as_json(item)[:-1]},"record":{record.text}}}', asked.deadline, pending)
+        return Entry(name, f'{as_json(item)[:-1]},"record":{record.text}}}', asked.deadline, pending)
 
     @staticmethod
     def _ticket(pending: Prediction, asked: Asked) -> Ticket:
         names = (pending.id, pending.same_as) if pending.same_as else (pending.id,)
         return Ticket(pending.model_dump(mode="json"), names, pending.channel, asked.deadline)
 
-    async def _publish(self, group: Group, entries: Sequence[Entry]) -> None:
-        """Write the pending predictions, then publish their task: what is refused has left nothing behind."""
+    async def _publish(self, group: Group, entries: Sequence[Entry]) -> Answered:
+        """Write the pending predictions, then publish their task: what is refused has left nothing behind.
+
+        Answers a future that is done with the first answer of the task.
+        """
         self._broker.refuse_if_away()
         pending = [entry.pending for entry in entries]
         await self._store.write(pending)
@@ -299,6 +304,9 @@ class Predictor:
             await self._take_back([each.id for each in pending])
             raise
         self._metrics.batches.labels(group.model).observe(len(entries))
+        answer = self._answers.expect(entries[0].id)
+        answer.add_done_callback(lambda _: self._answers.forget(answer, entries[0].id))
+        return answer
 
     def _message(self, group: Group, entries: Sequence[Entry]) -> wire.Message:
         deadlines = [entry.deadline for entry in entries]

@@ -10,7 +10,7 @@ import redis
 from millrace_contracts.tasks import JobSpec
 from millrace_worker import clock, ledger
 from millrace_worker.answers import Answers
-from millrace_worker.errors import ModelMissing
+from millrace_worker.errors import ModelMissing, OutputUnwritable
 from millrace_worker.inference.known_models import KnownModels
 from millrace_worker.inference.model import ModelClient
 from millrace_worker.inference.retry_policy import Pace
@@ -71,9 +71,13 @@ class Context:
     @cached_property
     def kafka(self) -> KafkaSender:
         """The producer of this process, or OutputUnwritable where there is no Kafka."""
-        # Only pools that write to Kafka have its client in their image.
-        from millrace_worker.kafka import KafkaProducer  # noqa: PLC0415 - optional
-
+        # An image of a pool that never writes to Kafka need not have its client.
+        try:
+            from millrace_worker.kafka import KafkaProducer  # noqa: PLC0415 - optional
+        except ImportError as error:
+            raise OutputUnwritable(
+                "the image of this pool has no Kafka client; install millrace-worker[kafka] in it"
+            ) from error
         return KafkaProducer.from_environment()
 
     @cached_property

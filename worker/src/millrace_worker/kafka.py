@@ -6,7 +6,9 @@ in the process that uses it, because its threads do not survive a fork.
 """
 
 import os
+import threading
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -20,6 +22,9 @@ DELIVERY_TIMEOUT_SECONDS: Final = 20.0
 """How long one message may wait for its confirm; then its task comes again later and frees its slot."""
 
 METADATA_TIMEOUT_SECONDS: Final = 10.0
+
+TOPIC_APPEARS_SECONDS: Final = 3.0
+"""A cluster that makes topics at their first use denies them at first."""
 
 _STAYS: Final[dict[int, str]] = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "there is no such topic; create it",
@@ -56,12 +61,11 @@ class KafkaProducer:
 
     def check_topic(self, topic: str) -> None:
         """Return if the topic is there, or raise OutputUnwritable or KafkaUnavailable."""
-        try:
-            found = self._connected().list_topics(topic, timeout=METADATA_TIMEOUT_SECONDS).topics[topic]
-        except KafkaException as error:
-            raise self._translated(error.args[0], topic) from error
-        if found.error is not None:
-            raise self._translated(found.error, topic)
+        appears_by = monotonic() + TOPIC_APPEARS_SECONDS
+        while (error := self._topic_error(topic)) is not None:
+            if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART or monotonic() > appears_by:
+                raise self._translated(error, topic)
+            threading.Event().wait(0.25)
 
     def send(self, messages: Iterable[KafkaMessage]) -> None:
         """Return when Kafka has confirmed every message, or raise OutputUnwritable or KafkaUnavailable."""
@@ -91,6 +95,13 @@ class KafkaProducer:
             self._producer.close()
         self._producer = None
 
+    def _topic_error(self, topic: str) -> KafkaError | None:
+        try:
+            found = self._connected().list_topics(topic, timeout=METADATA_TIMEOUT_SECONDS).topics[topic]
+        except KafkaException as error:
+            return error.args[0]  # type: ignore[no-any-return] # confluent_kafka's exceptions hold a KafkaError
+        return found.error  # type: ignore[no-any-return] # confluent_kafka has no types
+
     def _produce(self, producer: Any, message: KafkaMessage, note: Any) -> None:
         headers = [(name, value.encode()) for name, value in message.headers]
         while True:
@@ -117,6 +128,7 @@ class KafkaProducer:
                     "acks": "all",
                     "linger.ms": 5,
                     "compression.type": "lz4",
+                    "topic.metadata.propagation.max.ms": int(TOPIC_APPEARS_SECONDS * 1000),
                     "delivery.timeout.ms": int(DELIVERY_TIMEOUT_SECONDS * 1000),
                     "error_cb": _log_error,
                 }

@@ -18,12 +18,11 @@ _SHOWN_FIRST: Final = frozenset({"timestamp", "level", "event", "pod", "job", "u
 
 def job_lines(cluster: "Cluster", job: dict[str, Any], *, since_seconds: int | None) -> list[dict[str, Any]]:
     """Gather the lines of all workers that are there, oldest first."""
-    uid = job["metadata"]["uid"]
     lines = [
         {**line, "pod": pod}
         for pod, container in _containers(cluster, job).items()
         for line in _read(cluster, pod, container, since_seconds)
-        if line.get("uid") == uid
+        if _speaks_of(line, job)
     ]
     return sorted(lines, key=lambda line: str(line.get("timestamp", "")))
 
@@ -33,6 +32,15 @@ def shown_line(line: dict[str, Any]) -> str:
     rest = " ".join(f"{name}={value}" for name, value in line.items() if name not in _SHOWN_FIRST)
     head = f"{line.get('timestamp', '')} {line.get('level', ''):<7} {line['pod']} {line.get('event', '')}"
     return f"{head} {rest}".rstrip()
+
+
+def _speaks_of(line: dict[str, Any], job: dict[str, Any]) -> bool:
+    """Workers name the uid; the operator names the object, of which there was perhaps an earlier one of that name."""
+    metadata = job["metadata"]
+    if "uid" in line:
+        return bool(line["uid"] == metadata["uid"])
+    is_its_name = line.get("job") == f"{metadata['namespace']}/{metadata['name']}"
+    return is_its_name and str(line.get("timestamp", "")) >= str(metadata.get("creationTimestamp", ""))
 
 
 def _containers(cluster: "Cluster", job: dict[str, Any]) -> dict[str, str]:

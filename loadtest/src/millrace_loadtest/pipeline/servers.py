@@ -135,7 +135,7 @@ def redis(*options: str) -> Iterator[Server]:
     command = ["redis-server", "--requirepass", PASSWORD, "--appendonly", "yes", *options]
     url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
     with _container("millrace/redis:8", port=port, inside=6379, url=url, command=command) as server:
-        wait_for(lambda: server.answers("redis-cli", "-a", PASSWORD, "ping"), what="Redis")
+        wait_for(lambda: server.answers("redis-cli", "-a", PASSWORD, "ping"), what="Redis", limit_seconds=120)
         yield server
 
 
@@ -177,6 +177,8 @@ def kafka_options(properties: Path) -> list[str]:
         f"--volume={properties}:/etc/millrace-kafka/server.properties:ro",
         "--env=PROPERTIES=/etc/millrace-kafka/server.properties",
         "--env=KAFKA_HEAP_OPTS=-Xms128m -Xmx192m",
+        # The quick compiler only: half of the work of a start is the thorough one.
+        "--env=KAFKA_JVM_PERFORMANCE_OPTS=-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "--read-only",
         "--tmpfs=/tmp",
     ]
@@ -203,7 +205,7 @@ def kafka(folder: Path) -> Iterator[Server]:
     with _container(
         "millrace/kafka:4.3.1", port=port, inside=port, url=url, options=options, command=command
     ) as server:
-        wait_for(lambda: kafka_answers(url), what="Kafka")
+        wait_for(lambda: kafka_answers(url), what="Kafka", limit_seconds=120)
         yield server
 
 

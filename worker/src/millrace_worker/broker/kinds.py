@@ -128,7 +128,7 @@ _SQS: Final = Capabilities(
     exact_depth=_no("approximate, through Prometheus only: `source: {type: Prometheus}`"),
     drain_by_unacked=_no("no: pods end by their grace period alone"),
     fair_counters=_no("none"),
-    job_manifests=_no("refused: the operator publishes plans by AMQP"),
+    job_manifests=_yes("yes"),
 )
 
 _BY_KIND: Final = {BrokerKind.RABBITMQ: _RABBITMQ, BrokerKind.REDIS: _REDIS, BrokerKind.SQS: _SQS}

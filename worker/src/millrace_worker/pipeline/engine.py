@@ -29,7 +29,7 @@ from millrace_contracts.pipelines import RunState, StepTask
 from millrace_worker.context import Context
 from millrace_worker.errors import Unavailable, WorkerError
 from millrace_worker.logs import get_logger
-from millrace_worker.pipeline.errors import StepFailed, StepHeld
+from millrace_worker.pipeline.errors import StepFailed, StepHeld, is_stop
 from millrace_worker.pipeline.runs import MAX_STARTS, Begin, Runs, StepStart
 from millrace_worker.pipeline.steps import Answer, Workshop
 from millrace_worker.redelivery import come_again
@@ -86,7 +86,7 @@ def _once(task: StepTask, context: Context, step: str, work: Callable[[Workshop,
             raise
         except (Exception, SystemExit) as error:
             is_late = time.monotonic() - began >= task.spec.step_timeout_seconds
-            if _is_stop(error) and not is_late:
+            if is_stop(error) and not is_late:
                 log.warning("step stops with its worker", pipeline=task.spec.name, run=task.run_id, step=step)
                 raise SystemExit(1) from error
             if not isinstance(error, WorkerError):
@@ -139,15 +139,6 @@ def end_as_failed(context: Context, *, pipeline: str, model: str, run_id: str, m
         )
     )
     runs.finish(pipeline, run_id, RunState.FAILED, message=message)
-
-
-def _is_stop(error: BaseException | None) -> bool:
-    """Tell whether it is this process that is told to end: a lock that was waited for may turn that into its own error."""
-    while error is not None:
-        if isinstance(error, SystemExit):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _meaning(error: BaseException, task: StepTask, step: str, *, is_late: bool) -> str:

@@ -29,3 +29,12 @@ class StepHeld(Unavailable):
     def __init__(self, message: str, *, seconds: float) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+def is_stop(error: BaseException | None) -> bool:
+    """Tell whether it is this process that must end: a lock that was waited for makes an error of its own of that."""
+    while error is not None:
+        if isinstance(error, SystemExit):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

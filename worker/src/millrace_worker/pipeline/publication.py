@@ -15,7 +15,7 @@ from millrace_contracts.models import ModelVersion, VersionState
 from millrace_contracts.pipelines import RunState
 from millrace_worker.errors import Unavailable
 from millrace_worker.logs import get_logger
-from millrace_worker.pipeline.errors import StepFailed
+from millrace_worker.pipeline.errors import StepFailed, is_stop
 from millrace_worker.pipeline.judgement import judge
 from millrace_worker.pipeline.repository import CONFIG, CONTENT
 from millrace_worker.pipeline.steps import Answer, Workshop
@@ -79,6 +79,9 @@ class Publication:
         except SoftTimeLimitExceeded:
             return self._withdraw(self._turned(plan, "the publication took longer than its time limit"))
         except Exception as error:
+            if is_stop(error):
+                # Another worker goes on where this one stops.
+                raise
             if not isinstance(error, StepFailed):
                 log.exception("publication failed unexpectedly; the version is taken back", model=spec.model)
             return self._withdraw(self._turned(plan, str(error) or type(error).__name__))

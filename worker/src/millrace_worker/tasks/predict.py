@@ -286,6 +286,6 @@ def _halve(task: PredictTask, items: Sequence[PredictItem], context: Context, de
 
 def _lost(context: Context) -> str:
     return (
-        f"each of {MAX_STARTS} workers that began this prediction died or ran into the task time limit "
+        f"each of {MAX_STARTS} workers that began this prediction died, failed or ran into the task time limit "
         f"({context.settings.task_time_limit_seconds} s); see the logs of the pool's pods"
     )

@@ -186,7 +186,14 @@ def test_all_letters_are_redriven_though_one_request_takes_only_some(run: Run, g
     result = run("dlq", "redrive", "q", "--all")
 
     assert "1500 dead letters of q sent to work again.\n" == result.stdout
-    assert [1000, 500] == [json.loads(request.content)["limit"] for request in gateway.asked[1:]]
+    assert 3 == len(gateway.asked)
+
+
+def test_letters_that_die_again_at_once_are_not_sent_in_circles(run: Run, gateway: StubGateway) -> None:
+    gateway.answers = answers({"items": [{"queue": "q", "deadLetters": 1500}]}, *[{"redriven": 1000}] * 9)
+
+    assert 0 == run("dlq", "redrive", "q", "--all").exit_code
+    assert 3 == len(gateway.asked)
 
 
 def test_a_count_that_is_not_known_is_no_zero(run: Run, gateway: StubGateway) -> None:

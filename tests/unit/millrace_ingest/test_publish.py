@@ -47,7 +47,7 @@ class Broker:
         """Count it."""
         self.declared += 1
 
-    def close(self) -> None:
+    def drop(self) -> None:
         """Nothing is to be closed."""
 
     def _check(self) -> None:

@@ -8,7 +8,7 @@ busy one fills its tasks. A group is what a task has in common: model, version, 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from millrace_gateway.errors import Unavailable
 
@@ -17,7 +17,7 @@ MAX_TASK_BYTES: Final = 6 * 2**20
 
 G = TypeVar("G", bound=Hashable)
 E = TypeVar("E")
-Answered = asyncio.Future[object]
+Answered = asyncio.Future[Any]
 """Done when somebody has answered a task that was published."""
 
 FORGET_SECONDS: Final = 1.0

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from millrace_contracts import wire
 from millrace_contracts.predictions import PREDICT, Prediction, PredictionError, PredictionState

@@ -91,7 +91,8 @@ class Bridge:
             "auto.offset.reset": stream.start_from,
         }
         self.source = Source(reading, topic=stream.topic, owner=self)
-        self._queue_read_at = self._committed_at = self._turned_at = clock()
+        self._queue_read_at = self._committed_at = clock()
+        self._turned_at: float | None = None
         self._full_since: float | None = None
         self._read_again_at_messages = stream.high_water_messages
 
@@ -107,6 +108,8 @@ class Bridge:
 
     def problems(self) -> Mapping[str, str]:
         """Say why the loop counts as dead, if it does."""
+        if self._turned_at is None:
+            return {}
         age = self._clock() - self._turned_at
         return {"loop": f"it did not turn for {age:.0f} s"} if age > STUCK_SECONDS else {}
 

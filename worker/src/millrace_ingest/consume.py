@@ -5,7 +5,7 @@ Offsets are committed by hand only. Partitions move one by one (cooperative-stic
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -49,7 +49,8 @@ class Source:
         self._owner = owner
         self._topic = topic
         self._is_paused = False
-        self._places: set[Place] = set()
+        # Replaced whole: another thread reads it.
+        self._places: frozenset[Place] = frozenset()
         self._said: dict[int, float] = {}
         self._consumer = Consumer(
             {
@@ -150,7 +151,7 @@ class Source:
         consumer.incremental_unassign(partitions)
         log.warning("partitions lost; others read them", topic=self._topic, partitions=[number for _, number in places])
 
-    def _apply_pause(self, places: Sequence[Place] | set[Place]) -> None:
+    def _apply_pause(self, places: Collection[Place]) -> None:
         partitions = [TopicPartition(*place) for place in places]
         if partitions:
             (self._consumer.pause if self._is_paused else self._consumer.resume)(partitions)

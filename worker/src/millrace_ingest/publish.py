@@ -88,12 +88,13 @@ class Publisher:
 
     def work(self, *, wait_seconds: float) -> None:
         """Send what may be sent and hear what is confirmed, waiting for that no longer than this; never raises."""
-        now = self._clock()
-        if now < self._not_before:
+        may_try = self._clock() >= self._not_before
+        if self._link is None and not may_try:
             return
         try:
             link = self._link or self._connected()
-            self._send(link)
+            if may_try:
+                self._send(link)
             link.listen(wait_seconds if self._unconfirmed else 0.0)
             self._after_refusals(link)
             self._check_that_it_confirms()
@@ -163,7 +164,9 @@ class Publisher:
         link.declare()
 
     def _lost(self, error: BrokerUnavailable) -> None:
-        self.close()
+        if self._link is not None:
+            self._link.drop()
+            self._link = None
         self._take_back([*self._refused, *self._unconfirmed.values()])
         self._refused.clear()
         self._unconfirmed.clear()

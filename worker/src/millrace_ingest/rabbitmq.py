@@ -50,7 +50,7 @@ class Link:
             try:
                 self._connect()
             except BaseException:
-                self.close()
+                self.drop()
                 raise
 
     def _connect(self) -> None:
@@ -102,9 +102,13 @@ class Link:
             return int(self._questions.queue_declare(self._queue, passive=True).message_count)
 
     def close(self) -> None:
-        """End the connection, without a word if it is broken."""
-        with contextlib.suppress(OperationalError, amqp.AMQPError, OSError, AttributeError):
+        """End the connection as the protocol wants it."""
+        with contextlib.suppress(OperationalError, amqp.AMQPError, OSError):
             self._connection.release()
+
+    def drop(self) -> None:
+        """End the connection without a word: to wait for an answer of a broker that is away takes its time."""
+        self._connection.collect()
 
     def _acked(self, number: int, multiple: bool) -> None:  # noqa: FBT001 - the client library calls it so
         for settled in self._numbers(number, multiple=multiple):

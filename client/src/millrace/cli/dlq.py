@@ -67,15 +67,14 @@ def redrive(session: Session, queue: Queue, *, task_id: TaskId = None, is_all: E
         done = session.admin.redrive(queue, task_id=task_id, limit=MOST_LETTERS)
         _tell(session, queue, "redriven", int(done["redriven"]), words="sent to work again")
         return
-    left = next((each["deadLetters"] or 0 for each in session.admin.dead_letter_queues() if each["queue"] == queue), 1)
+    counts = {each["queue"]: each["deadLetters"] or 0 for each in session.admin.dead_letter_queues()}
     sent = 0
-    # Only what was there at the start: a letter that dies again is not sent in circles.
-    while left > 0:
-        done = session.admin.redrive(queue, task_id=None, limit=min(left, MOST_LETTERS))
-        if done["redriven"] == 0:
+    # As often as what is there now needs: letters that die again are not sent in circles.
+    for _ in range(1 + counts.get(queue, 0) // MOST_LETTERS):
+        redriven = int(session.admin.redrive(queue, task_id=None, limit=MOST_LETTERS)["redriven"])
+        sent += redriven
+        if redriven < MOST_LETTERS:
             break
-        sent += int(done["redriven"])
-        left -= int(done["redriven"])
     _tell(session, queue, "redriven", sent, words="sent to work again")
 
 

@@ -60,7 +60,7 @@ async def redrive(services: Services, rabbitmq: RabbitMQ, queue: QueueName, sele
     redriving = letters.redrive(rabbitmq, queue, limit=selection.limit, task_id=selection.task_id)
     done = _present(await _asked(redriving), queue)
     _check_found(done, queue, selection)
-    return {"redriven": done.taken, "deadLetters": await _asked(letters.count_letters(rabbitmq, queue))}
+    return {"redriven": done.taken}
 
 
 @router.post("/{queue}/purge")

@@ -87,7 +87,8 @@ async def redrive(connection: AbstractConnection, queue: str, *, limit: int, tas
     """Publish letters to their work queue again, each confirmed before it leaves the dead-letter queue.
 
     A crash between the two leaves a letter in both, and its task does nothing the second time. With `task_id` only that
-    task goes. Letters that die again meanwhile are not taken again: only what was there at the start is looked through.
+    task goes. A letter that dies again meanwhile is not sent a second time: where one comes back, this ends. (The
+    queue's own count is no bound: RabbitMQ says 0 while a queue has no leader.)
     """
 
     async def send(channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
@@ -125,16 +126,18 @@ async def _sift(
         dead = await _find(channel, queue)
         if dead is None:
             return None
-        at_start = dead.declaration_result.message_count or 0
         kept: list[AbstractIncomingMessage] = []
+        seen: set[tuple[str, bytes]] = set()
         taken = 0
         try:
-            for _ in range(min(limit, at_start)):
-                message = await dead.get(fail=False)
-                if message is None:
-                    break
+            while len(seen) < limit and (message := await dead.get(fail=False)) is not None:
                 # Until it is acked it counts as kept: an error on the way gives it back.
                 kept.append(message)
+                identity = (_task_id(message), message.body)
+                if identity in seen:
+                    # It has died again already, or is there twice; this time it stays.
+                    break
+                seen.add(identity)
                 if wanted(message):
                     await act(channel, message)
                     await message.ack()
@@ -142,7 +145,7 @@ async def _sift(
                     taken += 1
         finally:
             await _give_back(channel, dead, kept)
-        return Sifted(taken=taken, looked_through=taken + len(kept))
+        return Sifted(taken=taken, looked_through=len(seen))
 
 
 async def _find(channel: AbstractChannel, queue: str) -> AbstractQueue | None:

@@ -46,8 +46,17 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "value": {"records": [{"x": [0.5, 1.0]}, {"x": [2.0, 3.0]}], "priority": "batch", "deadlineSeconds": 600}
     },
 }
-PREDICT_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA, "examples": _EXAMPLES}}}
+PREDICT: Final[dict[str, Any]] = {
+    "parameters": [
+        {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}},
+        {
+            "name": "wait",
+            "in": "query",
+            "description": "Wait so many seconds for the answers, up to 60.",
+            "schema": {"type": "number", "default": 0, "minimum": 0, "maximum": 60},
+        },
+    ],
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA, "examples": _EXAMPLES}}},
 }
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Error, "description": "The body is no JSON."},
@@ -64,3 +73,22 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Choose some of the documented errors."""
     return {status: ERRORS[status] for status in statuses}
+
+
+INFER_ERRORS: Final = errors(400, 401, 403, 404, 413, 429, 503)
+
+
+def infer(*more: str) -> dict[str, Any]:
+    """Document an infer request of the Open Inference Protocol."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 1.0]}
+    names = ("model", *more)
+    return {
+        "parameters": [{"name": each, "in": "path", "required": True, "schema": {"type": "string"}} for each in names],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"type": "object"}, "example": {"inputs": [tensor]}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+    }

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from millrace_contracts.predictions import PredictionError, PredictionState
 from millrace_gateway.asked import Asked, find_model, to_record
-from millrace_gateway.auth import predict_required
+from millrace_gateway.auth import authorize, predict_required
 from millrace_gateway.bodies import read_body
 from millrace_gateway.errors import NoAnswerInTime, PredictionFailed, RequestMalformed
 from millrace_gateway.protocol import requests, signatures
@@ -76,12 +76,14 @@ async def model_metadata(request: Request, model: str, version: str = "") -> Res
     return json_response(signatures.metadata(description, version or await known.serving_version(chosen)))
 
 
-@router.post(_MODEL[0] + "/infer", dependencies=_predict, responses=documents.errors(400, 404, 413, 429, 503))
-@router.post(_MODEL[1] + "/infer", dependencies=_predict, responses=documents.errors(400, 404, 413, 429, 503))
-async def infer(request: Request, model: str, version: str = "") -> Response:
+@router.post(_MODEL[0] + "/infer", responses=documents.INFER_ERRORS, openapi_extra=documents.infer())
+@router.post(_MODEL[1] + "/infer", responses=documents.INFER_ERRORS, openapi_extra=documents.infer("version"))
+async def infer(request: Request) -> Response:
     """Predict the rows of a request with tensors as JSON or bytes, and wait for their answers."""
+    await authorize(request, "predict")
     gateway = request.app.state.gateway
-    chosen = _find(request, model, version)
+    version = request.path_params.get("version", "")
+    chosen = _find(request, request.path_params["model"], version)
     config = gateway.settings.config
     body = await read_body(request, limit=config.max_body_bytes)
     description = await gateway.signatures.describe(chosen)

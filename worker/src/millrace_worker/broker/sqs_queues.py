@@ -12,7 +12,7 @@ RETENTION_SECONDS: Final = 14 * 86_400
 def declare(channel: Any, *, queue: str, dead_letter_queue: str, visibility_timeout_seconds: int) -> None:
     """Make both queues if they are missing; a redrive policy that is there is left as it is.
 
-    A visibility timeout is raised when it is too short, because a task would be begun twice then.
+    The visibility timeout is set in any case: whoever published first may have made the queue, with kombu's default.
     """
     # kombu's channel makes a queue on first use and knows its URL; it has no public name for that.
     dead_url = channel._new_queue(dead_letter_queue)  # noqa: SLF001 - see above
@@ -21,7 +21,7 @@ def declare(channel: Any, *, queue: str, dead_letter_queue: str, visibility_time
     wanted: dict[str, str] = {}
     names = ["RedrivePolicy", "VisibilityTimeout"]
     present = client.get_queue_attributes(QueueUrl=url, AttributeNames=names).get("Attributes", {})
-    if int(present.get("VisibilityTimeout", "0")) < visibility_timeout_seconds:
+    if present.get("VisibilityTimeout") != str(visibility_timeout_seconds):
         wanted["VisibilityTimeout"] = str(visibility_timeout_seconds)
     if "RedrivePolicy" not in present:
         dead = client.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]

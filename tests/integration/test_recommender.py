@@ -211,6 +211,8 @@ def start_bridge(platform: Platform, kafka: Kafka, topic: str) -> subprocess.Pop
         )
 
 
+# Starting all servers counts for the first test.
+@pytest.mark.timeout(240)
 def test_until_there_is_a_model_everybody_gets_what_is_popular(shop: Shop) -> None:
     written = shop.generate()
     wait_until(lambda: shop.logged() >= written, what="all events in the log", explain=shop.platform.logs)

@@ -126,3 +126,38 @@ def test_a_line_of_the_log_has_its_event_first_and_its_fields_behind() -> None:
     line = {"timestamp": "T", "level": "info", "event": "shard done", "uid": "u1", "job": "d", "pod": "p", "shard": 3}
 
     assert "T info    p shard done shard=3" == job_logs.shown_line(line)
+
+
+class LoggingCluster(FakeCluster):
+    """A worker with Triton beside it, and the operator; the pool is gone."""
+
+    def get(self, plural: str, name: str) -> dict[str, Any]:
+        """Find nothing."""
+        raise NotFound(f"there is no {plural} {name}")
+
+    def log_lines(self, pod: str, container: str, **_: int | None) -> list[str]:
+        """Answer what was logged."""
+        return {
+            ("worker-1", "worker"): [
+                '{"timestamp": "2026-01-01T00:00:02Z", "event": "plan published", "uid": "u1", "job": "digits"}',
+                '{"timestamp": "2026-01-01T00:00:02Z", "event": "of another job", "uid": "u2", "job": "digits"}',
+                "a line of a library",
+            ],
+            ("operator-1", "operator"): [
+                '{"timestamp": "2025-12-31T00:00:00Z", "event": "of an earlier one", "job": "ns/digits"}',
+                '{"timestamp": "2026-01-01T00:00:01Z", "event": "submitted", "job": "ns/digits"}',
+            ],
+        }[pod, container]
+
+
+def test_a_jobs_log_is_what_workers_and_operator_say_of_this_very_job_in_order() -> None:
+    pods = [
+        {"metadata": {"name": name}, "spec": {"containers": [{"name": each} for each in containers]}}
+        for name, containers in (("worker-1", ("triton", "worker")), ("operator-1", ("operator",)))
+    ]
+
+    lines = job_logs.job_lines(LoggingCluster(pods=pods), JOB, since_seconds=None)  # type: ignore[arg-type] # as above
+
+    assert [("operator-1", "submitted"), ("worker-1", "plan published")] == [
+        (line["pod"], line["event"]) for line in lines
+    ]

@@ -30,7 +30,7 @@ Wait = Annotated[
 
 
 @router.post(
-    "/v1/models/{model}/predictions",
+    "/v1/models/{model}/predictions",  # noqa: FAST003 - read by hand, see below
     status_code=202,
     response_model=documents.Predictions,
     responses={

@@ -2,7 +2,7 @@
 # Make the images that the charts run exist here, and load them into the cluster's node.
 #
 #   local/images.sh build [NAME...]   build, or pull where a registry is reachable; all of them without names
-#   local/images.sh load  [NAME...]   load those into the kind cluster that its node does not have yet
+#   local/images.sh load  [NAME...]   load those into the kind cluster that its node does not have yet; all that pods use
 #   local/images.sh list              names, sizes and whether each is current
 #
 # An image carries the fingerprint of what it was made from as a label, so an unchanged one costs one look-up.
@@ -10,7 +10,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PYTHON_IMAGES=(worker operator gateway ingest recommender)
-ALL_IMAGES=("${PYTHON_IMAGES[@]}" triton rabbitmq redis kafka prometheus)
+CLUSTER_IMAGES=("${PYTHON_IMAGES[@]}" triton rabbitmq redis kafka prometheus)
+ALL_IMAGES=("${CLUSTER_IMAGES[@]}" sql) # sql is for tests alone
 INPUTS_LABEL=millrace.dev/inputs
 NODE_LABEL=millrace.dev/source-id # on the node's copy: the id that the image has here
 
@@ -124,7 +125,10 @@ build() { # NAME
   local old started=$SECONDS arguments=()
   old=$(image_id "$1")
   if ! take_official "$1"; then
-    ! is_python "$1" || arguments=(--build-arg "IMAGE=$1" --build-arg "MEMBERS=$(python_members "$1")" --build-arg "LIBRARIES=$(python_libraries "$1")")
+    if is_python "$1"; then
+      arguments=(--build-arg "IMAGE=$1" --build-arg "MEMBERS=$(python_members "$1")")
+      arguments+=(--build-arg "LIBRARIES=$(python_libraries "$1")")
+    fi
     with_progress "build $(image_tag "$1")" "read the end of the log; a failed download is worth a second try" \
       docker build --network host --label "$MADE_BY_LABEL" --label "$INPUTS_LABEL=$(inputs_fingerprint "$1")" \
       "${arguments[@]}" --tag "$(image_tag "$1")" --file "$(dockerfile_folder "$1")/Dockerfile" .
@@ -208,7 +212,9 @@ known_names() { # NAME...
 main() {
   local command=${1:-build}
   (($# == 0)) || shift
-  (($# > 0)) || set -- "${ALL_IMAGES[@]}"
+  if (($# == 0)); then
+    if [[ $command == load ]]; then set -- "${CLUSTER_IMAGES[@]}"; else set -- "${ALL_IMAGES[@]}"; fi
+  fi
   known_names "$@"
   cd "$PROJECT_ROOT"
   docker info >/dev/null 2>&1 || fail "Docker does not answer" "run 'make cluster', which starts it, or start it yourself"

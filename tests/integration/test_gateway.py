@@ -53,7 +53,8 @@ class Front:
 
 @pytest.fixture(scope="module")
 def cache() -> Iterator[Container]:
-    container = Container(image="millrace/redis:8", ports={6379: free_port()}, command=["redis-server", "--save", ""])
+    command = ["redis-server", "--save", "", "--protected-mode", "no"]
+    container = Container(image="millrace/redis:8", ports={6379: free_port()}, command=command)
     container.create()
     try:
         container.wait_for("redis-cli", "ping")

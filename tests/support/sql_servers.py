@@ -17,10 +17,12 @@ exec postgres -D /data/p -c listen_addresses='*' -c unix_socket_directories=/dat
 
 MARIADB = """
 mariadb-install-db --no-defaults --datadir=/data/m --auth-root-authentication-method=normal --skip-test-db >/dev/null &&
-printf "create database celery; create user celery@'%%' identified by 'c'; grant all on celery.* to celery@'%%';" \
+printf '%s\\n' 'create database celery;' "create user celery@'%' identified by 'c';" \
+  "grant all on celery.* to celery@'%';" \
   > /data/init.sql &&
 exec mariadbd --no-defaults --datadir=/data/m --bind-address=0.0.0.0 --socket=/data/m.sock --pid-file=/data/m.pid \
-  --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 --skip-log-bin --init-file=/data/init.sql
+  --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 --skip-log-bin --skip-name-resolve \
+  --init-file=/data/init.sql
 """
 
 

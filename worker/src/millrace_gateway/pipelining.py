@@ -44,6 +44,8 @@ class Pipelined:
         answers: list[Any]
         try:
             pipeline = self._client.pipeline(transaction=False)
+            # Answers as Redis gives them: the library would make a boolean of what SET with GET answers.
+            pipeline.response_callbacks = {}
             for command, _ in batch:
                 pipeline.execute_command(*command)
             answers = await pipeline.execute(raise_on_error=False)

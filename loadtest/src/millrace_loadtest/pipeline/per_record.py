@@ -76,21 +76,27 @@ def throughput(
                 for x in islice(records, count)
             ]
 
+        def still_open() -> list[str]:
+            pause.wait(PAUSE_SECONDS)
+            found: Any = client.mget(open_keys)
+            return [key for key, value in zip(open_keys, found, strict=True) if value is None]
+
         open_keys = send(in_flight)
         # The first answer says that the worker is there; from then on counts.
-        while not any(client.mget(open_keys)):
+        while len(still_open()) == in_flight:
             if perf_counter() - began > LIMIT_SECONDS:
                 raise TimeoutError("no worker of the plain app answered; see its log")
-            pause.wait(PAUSE_SECONDS)
         began = perf_counter()
         while perf_counter() - began < seconds:
-            found: Any = client.mget(open_keys)
-            still_open = [key for key, value in zip(open_keys, found, strict=True) if value is None]
-            ended = len(open_keys) - len(still_open)
+            remaining = still_open()
+            ended = len(open_keys) - len(remaining)
             done += ended
-            open_keys = still_open + send(ended)
-            pause.wait(PAUSE_SECONDS)
-    return done / (perf_counter() - began)
+            open_keys = remaining + send(ended)
+        rate = done / (perf_counter() - began)
+        # What is in flight would disturb the next measurement.
+        while open_keys:
+            open_keys = still_open()
+    return rate
 
 
 def __getattr__(name: str) -> Any:

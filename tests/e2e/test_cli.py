@@ -1,41 +1,23 @@
 """The command line against an installation, with nothing but a kubeconfig."""
 
 import json
-import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from commands import PROJECT_ROOT, environment
+from command_line import Cli, command_line, printed
 from installation import Platform
 from prediction_jobs import KIND, inline, job, slow_job, submit, wait_until_working
 from waiters import wait_until
 
-BINARIES = PROJECT_ROOT / ".venv" / "bin"
 SCAN = {"pixels": [0] * 64}
 SCANS = 20
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def cli(platform: Platform) -> Cli:
     """Run a command as a user of the installation's namespace does."""
-
-    def run(*arguments: str, program: tuple[str, ...] = (str(BINARIES / "millrace"),)) -> Any:
-        path = f"{BINARIES}{os.pathsep}{environment()['PATH']}"
-        return subprocess.run(
-            [*program, *arguments, "--namespace", platform.kubectl.namespace],
-            env={**environment(), "PATH": path},
-            input="",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    return run
+    return command_line(platform)
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +27,6 @@ def finished(platform: Platform) -> Iterator[str]:
     name = submit(platform, job("cli-results", inline(*scans)))
     yield name
     platform.kubectl.delete(KIND, name)
-
-
-def printed(done: subprocess.CompletedProcess[str]) -> Any:
-    """What a command printed as JSON."""
-    assert 0 == done.returncode, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_a_record_is_predicted_through_the_tunnel(cli: Cli) -> None:

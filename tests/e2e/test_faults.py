@@ -63,7 +63,7 @@ def _wait_for_component(platform: Platform, name: str) -> None:
 def whole_again(platform: Platform) -> Iterator[None]:
     """Wait after each test until every component works again by itself."""
     yield
-    for component in ("operator", "rabbitmq", "redis", "flower", "beat", "prometheus"):
+    for component in ("operator", "rabbitmq", "redis", "flower", "beat", "prometheus", "gateway", "ingest"):
         _wait_for_component(platform, component)
 
 

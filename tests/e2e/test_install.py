@@ -6,6 +6,19 @@ import pytest
 from installation import Platform
 from kubectl import Resource
 
+COMPONENTS = (
+    "operator",
+    "rabbitmq",
+    "redis",
+    "kafka",
+    "ingest",
+    "gateway",
+    "cache",
+    "flower",
+    "beat",
+    "prometheus",
+)
+
 
 def _containers(pod: Resource) -> list[dict[str, Any]]:
     spec = pod["spec"]
@@ -20,7 +33,7 @@ def _release_pods(platform: Platform) -> list[Resource]:
     return platform.kubectl.list("pods", selector=f"app.kubernetes.io/instance={platform.release.name}")
 
 
-@pytest.mark.parametrize("component", ["operator", "rabbitmq", "redis", "flower", "beat", "prometheus"])
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_runs(platform: Platform, component: str) -> None:
     pods = platform.component(component)
 
@@ -44,7 +57,7 @@ def test_the_system_pool_is_ready_and_the_others_have_no_pod(platform: Platform)
 
     pools = {pool["metadata"]["name"]: pool["status"] for pool in platform.kubectl.list("workerpools.millrace.dev")}
 
-    assert {"digits", "remote", "shared", "system"} == set(pools)
+    assert {"digits", "recommender", "remote", "shared", "system"} == set(pools)
     assert "1/1" == pools["system"]["readiness"]
     assert "0/0" == pools["digits"]["readiness"]
 
@@ -67,7 +80,7 @@ def test_no_container_can_be_root_and_every_root_file_system_is_read_only(platfo
 def test_processes_really_run_as_another_user_than_root(platform: Platform) -> None:
     users = {
         pod["metadata"]["name"]: platform.kubectl.exec(pod["metadata"]["name"], "id", "-u").strip()
-        for component in ("rabbitmq", "redis", "operator", "prometheus", "flower")
+        for component in COMPONENTS
         for pod in platform.component(component)
     }
 
@@ -80,12 +93,12 @@ def test_no_password_stands_in_an_argument_or_a_config_map(platform: Platform) -
         platform.secret(secret["metadata"]["name"], key)
         for secret in secrets
         for key in secret["data"]
-        if "password" in key
+        if "password" in key or "api-key" in key
     }
     shown = [str(_containers(pod)) for pod in _release_pods(platform)]
     shown += [str(config_map.get("data")) for config_map in platform.kubectl.list("configmaps")]
 
-    assert len(passwords) >= 3
+    assert len(passwords) >= 7
     assert [] == [text for text in shown for password in passwords if password in text]
 
 

@@ -23,6 +23,7 @@ ALL_METRICS = sorted(
     (metric for metric in vars(metrics).values() if isinstance(metric, Metric) and metric.name not in FAILURE_METRICS),
     key=lambda metric: metric.name,
 )
+TARGETS = ("operator", "rabbitmq", "flower", "gateway", "ingest")
 SHOWN = "30m"
 """What a dashboard shows when it is opened."""
 
@@ -97,8 +98,8 @@ def test_prometheus_reaches_every_target_that_is_always_there(prometheus: str, f
     def all_up() -> bool:
         # Triton's pods come and go. One scrape may run into its limit on a busy machine; the next one must not.
         down = web.query_prometheus(prometheus, 'up{job!="triton"} == 0')
-        up = web.query_prometheus(prometheus, 'up{job=~"operator|rabbitmq|flower"} == 1')
-        return not down and {"operator", "rabbitmq", "flower"} == {series["metric"]["job"] for series in up}
+        up = web.query_prometheus(prometheus, f'up{{job=~"{"|".join(TARGETS)}"}} == 1')
+        return not down and set(TARGETS) == {series["metric"]["job"] for series in up}
 
     def targets() -> list[dict[str, Any]]:
         return web.query_prometheus(prometheus, "up")

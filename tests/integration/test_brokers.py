@@ -91,59 +91,73 @@ def sqs() -> Iterator[ElasticMQ]:
         yield server
 
 
-@pytest.fixture(scope="module", params=[BrokerKind.REDIS, BrokerKind.SQS])
-def other(
-    request: pytest.FixtureRequest, redis: Container, triton: Container, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OtherPlatform]:
-    kind: BrokerKind = request.param
+@pytest.fixture(scope="module")
+def platforms(
+    redis: Container, triton: Container, sqs: ElasticMQ, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[BrokerKind, OtherPlatform]]:
+    """A pool on each of the two, with two workers."""
     state = f"redis://:{PASSWORD}@127.0.0.1:{redis.ports[6379]}"
-    platform = OtherPlatform(
-        broker_url=f"{state}/1" if kind is BrokerKind.REDIS else request.getfixturevalue("sqs").url,
-        redis_url=f"{state}/0",
-        triton_url=f"127.0.0.1:{triton.ports[8001]}",
-        queue=f"pool-{kind}",
-        folder=tmp_path_factory.mktemp(str(kind)),
-        kind=kind,
-    )
+    platforms = {
+        kind: OtherPlatform(
+            broker_url=url,
+            redis_url=f"{state}/0",
+            triton_url=f"127.0.0.1:{triton.ports[8001]}",
+            queue=f"pool-{kind}",
+            folder=tmp_path_factory.mktemp(str(kind)),
+            kind=kind,
+        )
+        for kind, url in ((BrokerKind.REDIS, f"{state}/1"), (BrokerKind.SQS, sqs.url))
+    }
     try:
-        yield platform
+        for platform in (*platforms.values(), *platforms.values()):
+            platform.worker(concurrency=1, is_awaited=False, **platform.variables)
+        yield platforms
     finally:
-        platform.close()
+        for platform in platforms.values():
+            platform.close()
 
 
-def dead_letters(platform: OtherPlatform, sqs: ElasticMQ | None) -> int:
-    if sqs is not None:
-        return int(sqs.attributes(f"{platform.queue}-dead")["ApproximateNumberOfMessages"])
-    with redis_client.Redis.from_url(platform.broker_url) as client:
-        return int(str(client.llen(f"{platform.queue}.dead")))
+@pytest.fixture(scope="module")
+def jobs(platforms: Mapping[BrokerKind, OtherPlatform]) -> Mapping[BrokerKind, Job]:
+    """A job on each, one of whose workers was killed while it held a shard."""
+    jobs = {kind: platform.submit_as_the_operator_does() for kind, platform in platforms.items()}
+    for kind, job in jobs.items():
+        job.wait_for(Field.IN_FLIGHT, at_least=30, timeout_seconds=90)
+        platforms[kind].workers[0].kill()
+    return jobs
 
 
-def test_a_job_is_done_though_one_of_its_workers_is_killed_in_the_midst(other: OtherPlatform) -> None:
-    job = other.submit_as_the_operator_does()
-    workers = [other.worker(concurrency=1, is_awaited=False, **other.variables) for _ in range(2)]
-    for worker in workers:
-        worker.wait_until_ready(timeout_seconds=90)
-    job.wait_for(Field.IN_FLIGHT, at_least=30)
-    workers[0].kill()
+@pytest.mark.parametrize("kind", [BrokerKind.REDIS, BrokerKind.SQS])
+def test_a_job_is_done_though_one_of_its_workers_is_killed_in_the_midst(
+    jobs: Mapping[BrokerKind, Job], kind: BrokerKind
+) -> None:
+    job = jobs[kind]
     job.wait_until_finalized(timeout_seconds=60)
 
     assert (60, 60, 0) == job.counts
     assert 60 == len(job.results)
 
 
-def test_a_task_that_cannot_be_understood_is_kept_aside(other: OtherPlatform, request: pytest.FixtureRequest) -> None:
-    sqs = request.getfixturevalue("sqs") if other.kind is BrokerKind.SQS else None
-    other.publish(PREDICT_SHARD, {"payload": {"no": "shard"}}, "broken")
-    other.publish("nobody.knows", {}, "unknown")
-    wait_until(lambda: dead_letters(other, sqs) == 2, what="two dead letters", timeout_seconds=30, explain=other.logs)
-
-
-def test_queues_of_sqs_give_up_a_task_after_twenty_receives(
-    other: OtherPlatform, request: pytest.FixtureRequest
+@pytest.mark.parametrize("kind", [BrokerKind.REDIS, BrokerKind.SQS])
+def test_a_task_that_cannot_be_understood_is_kept_aside(
+    platforms: Mapping[BrokerKind, OtherPlatform], sqs: ElasticMQ, kind: BrokerKind
 ) -> None:
-    if other.kind is not BrokerKind.SQS:
-        pytest.skip("Redis has no policies; there the workers count")
-    found = request.getfixturevalue("sqs").attributes(other.queue)
+    platform = platforms[kind]
+
+    def dead_letters() -> int:
+        if kind is BrokerKind.SQS:
+            return int(sqs.attributes(f"{platform.queue}-dead")["ApproximateNumberOfMessages"])
+        with redis_client.Redis.from_url(platform.broker_url) as client:
+            return int(str(client.llen(f"{platform.queue}.dead")))
+
+    platform.publish(PREDICT_SHARD, {"payload": {"no": "shard"}}, "broken")
+    platform.publish("nobody.knows", {}, "unknown")
+    wait_until(lambda: dead_letters() == 2, what="two dead letters", timeout_seconds=30, explain=platform.logs)
+
+
+@pytest.mark.usefixtures("jobs")
+def test_queues_of_sqs_give_up_a_task_after_twenty_receives(sqs: ElasticMQ) -> None:
+    found = sqs.attributes("pool-sqs")
     assert "11" == found["VisibilityTimeout"]
     assert "20" == str(json.loads(found["RedrivePolicy"])["maxReceiveCount"])
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import web
 from claims import LOADER, data_claim_manifests, put_folder
 from commands import PROJECT_ROOT, run
@@ -116,6 +117,17 @@ client = redis.Redis.from_url(os.environ["MILLRACE_REDIS_URL"], decode_responses
 print(json.dumps(client.execute_command(*{command!r})))
 """)
 
+    @contextmanager
+    def gateway(self) -> Iterator[httpx.Client]:
+        """Open the gateway's Service on this machine; answers a client with the key that may predict."""
+        name = f"{self.release.name}-gateway"
+        key = self.secret(name, "predict-api-key")
+        with (
+            self.kubectl.port_forward(f"service/{name}", 8000) as url,
+            httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=70) as client,
+        ):
+            yield client
+
     def secret(self, name: str, key: str) -> str:
         """Answer a value of a Secret, as the printed commands for credentials do."""
         template = "--output=go-template={{index .data " + f'"{key}"' + " | base64decode}}"
@@ -127,7 +139,7 @@ print(json.dumps(client.execute_command(*{command!r})))
         operator = show("logs", "--selector=app.kubernetes.io/component=operator", "--tail=40", "--prefix=false")
         return "\n\n".join(
             [
-                show("get", "pods,workerpools.millrace.dev,predictionjobs.millrace.dev", "--output=wide"),
+                show("get", "pods,wpool,pjob,mver", "--output=wide"),
                 show("describe", "workerpools.millrace.dev", "digits"),
                 "Last Events:\n" + "\n".join(show("get", "events", "--sort-by=.lastTimestamp").splitlines()[-30:]),
                 "Operator:\n" + operator,

@@ -28,6 +28,8 @@ class StreamBatch(Payload):
     stream: str
     """Name of the stream in the chart's values."""
     topic: str
+    topic_id: str = ""
+    """Kafka's own id of the topic: one that is deleted and made anew is another, though its offsets begin again."""
     partition: int = Field(ge=0)
     from_offset: int = Field(ge=0)
     to_offset: int = Field(ge=1)
@@ -41,9 +43,10 @@ def batch_id(topic: str, partition: int, first_offset: int, last_offset: int) ->
     return first if first_offset == last_offset else f"{first}-{last_offset}"
 
 
-def done_key(stream: str, topic: str, partition: int) -> str:
+def done_key(stream: str, topic: str, partition: int, *, topic_id: str = "") -> str:
     """Redis sorted set of the ranges that are done: member "from-to" (to excluded), score from."""
-    return f"millrace:stream:{{{stream}}}:{topic}:{partition}:done"
+    which = f"{topic}:{topic_id}" if topic_id else topic
+    return f"millrace:stream:{{{stream}}}:{which}:{partition}:done"
 
 
 MARK_DONE_SCRIPT: Final = """

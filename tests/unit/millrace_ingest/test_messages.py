@@ -2,7 +2,7 @@
 
 import json
 
-from millrace_contracts.streams import StreamBatch, StreamRecord
+from millrace_contracts.streams import StreamBatch, StreamRecord, done_key
 from millrace_ingest.batching import Batch
 from millrace_ingest.messages import TaskMessages
 from millrace_ingest.settings import Stream
@@ -44,3 +44,12 @@ def test_the_id_of_a_task_follows_from_topic_partition_and_offsets() -> None:
         message.headers["id"],
         message.properties["correlation_id"],
     )
+
+
+def test_a_topic_that_is_made_anew_is_another_one() -> None:
+    messages = TaskMessages(stream(), origin="")
+    messages.topic_id = "id-of-the-second"
+    _, arguments, _ = json.loads(messages.of(BATCH).body)
+    second = StreamBatch.model_validate(arguments["batch"])
+    assert "id-of-the-second" == second.topic_id
+    assert done_key("s", "t", 0) != done_key("s", "t", 0, topic_id=second.topic_id)

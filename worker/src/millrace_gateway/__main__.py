@@ -2,6 +2,7 @@
 
 import sys
 from types import FrameType
+from typing import Final
 
 import uvicorn
 
@@ -9,6 +10,8 @@ from millrace_gateway.app import Gateway, create_app
 from millrace_gateway.errors import SettingsInvalid
 from millrace_gateway.settings import Settings, read_settings
 from millrace_worker.logs import configure_logging, get_logger
+
+KEEP_ALIVE_SECONDS: Final = 75
 
 log = get_logger(__name__)
 
@@ -48,6 +51,8 @@ def _serve(settings: Settings, gateway: Gateway) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        # Longer than clients and load balancers keep an idle connection: they end it, so no request meets its end.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     log.info("the gateway begins", port=settings.port, models=sorted(settings.config.by_name))
     Server(config, gateway).run()

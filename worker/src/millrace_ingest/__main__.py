@@ -42,6 +42,7 @@ def main() -> None:
         kafka=kafka,
         metrics=metrics,
         origin=f"millrace-ingest@{platform.node()}",
+        identify=topics.identify,
     )
     lag = LagReader(topics, stream, places=lambda: bridge.source.places, metrics=metrics)
 

@@ -65,10 +65,12 @@ class Bridge:
         kafka: KafkaSettings,
         metrics: Metrics,
         origin: str,
+        identify: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._messages = TaskMessages(stream, origin=origin)
+        self._identify = identify
         self._metrics = metrics
         self._clock = clock
         self._partitions: dict[Place, Partition] = {}
@@ -114,7 +116,12 @@ class Bridge:
         return {"loop": f"it did not turn for {age:.0f} s"} if age > STUCK_SECONDS else {}
 
     def assigned(self, places: Sequence[Place]) -> None:
-        """Begin with partitions."""
+        """Begin with partitions.
+
+        Raises:
+            KafkaUnavailable: Kafka does not say which topic it is; to guess could take new events for done.
+        """
+        self._messages.topic_id = self._identify(self._stream.topic)
         for topic, number in places:
             self._partitions[topic, number] = Partition(
                 Accumulator(

@@ -15,6 +15,7 @@ class TaskMessages:
     """Makes the messages of one stream."""
 
     def __init__(self, stream: Stream, *, origin: str) -> None:
+        self.topic_id = ""
         self._task = stream.task
         self._origin = origin
         self._stream = json.dumps(stream.name).encode()
@@ -24,10 +25,11 @@ class TaskMessages:
     def of(self, batch: Batch) -> Message:
         """Make the message of a batch; its id follows from the offsets."""
         kwargs = (
-            b'{"batch":{"stream":%b,"topic":%b,"partition":%d,"from_offset":%d,"to_offset":%d,"records":[%b]}%b}'
+            b'{"batch":{"stream":%b,"topic":%b,"topic_id":%b,"partition":%d,"from_offset":%d,"to_offset":%d,"records":[%b]}%b}'
             % (
                 self._stream,
                 json.dumps(batch.topic).encode(),
+                json.dumps(self.topic_id).encode(),
                 batch.partition,
                 batch.from_offset,
                 batch.to_offset,

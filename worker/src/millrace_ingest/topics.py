@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it exports it at run time
 from confluent_kafka.cimpl import NewTopic
 
@@ -42,6 +42,18 @@ class Topics:
                 self._create(missing, stream)
         except KafkaException as error:
             raise KafkaUnavailable(f"Kafka does not say which topics it has: {error}") from error
+
+    def identify(self, topic: str) -> str:
+        """Answer Kafka's own id of a topic: one of the same name that is made anew has another.
+
+        Raises:
+            KafkaUnavailable: Kafka does not answer.
+        """
+        try:
+            asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)
+            return str(asked[topic].result().topic_id)
+        except KafkaException as error:
+            raise KafkaUnavailable(f'Kafka does not say which topic "{topic}" is: {error}') from error
 
     def lag(self, stream: Stream, places: Sequence[Place]) -> dict[Place, int]:
         """Answer how many records of each partition the group has not committed; without those that nobody knows.

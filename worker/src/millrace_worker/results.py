@@ -77,7 +77,9 @@ def _cassandra(url: str) -> dict[str, Any]:
     hosts, _, port = parts.netloc.rpartition("@")[2].partition(":")
     keyspace = parts.path.strip("/")
     if not hosts or not keyspace:
-        raise SettingsInvalid("MILLRACE_RESULT_BACKEND_URL must read cassandra://user:password@host1,host2:9042/keyspace")
+        raise SettingsInvalid(
+            "MILLRACE_RESULT_BACKEND_URL must read cassandra://user:password@host1,host2:9042/keyspace"
+        )
     configuration = {
         "result_backend": "cassandra://",
         "cassandra_servers": hosts.split(","),

@@ -66,6 +66,7 @@ class WorkerSettings(BaseSettings):
             broker_url=self.broker_url.get_secret_value(),
             results=self.result_backend_kind,
             results_url=self.result_url,
+            has_pipelines=self.pipelines_file is not None,
         )
         for problem in problems:
             raise ValueError(problem)

@@ -37,7 +37,7 @@ def run_once(batch: StreamBatch, client: redis.Redis, effects: Callable[[StreamB
     events when another worker was quicker, so all that it does must be commands of the transaction. On Redis Cluster
     their keys need the hash tag of `done_key`.
     """
-    key = done_key(batch.stream, batch.topic, batch.partition)
+    key = done_key(batch.stream, batch.topic, batch.partition, topic_id=batch.topic_id)
     try:
         for _ in range(ATTEMPTS):
             with client.pipeline(transaction=True) as pipe:
@@ -61,7 +61,7 @@ def run_once(batch: StreamBatch, client: redis.Redis, effects: Callable[[StreamB
 
 def once(batch: StreamBatch, client: redis.Redis) -> StreamBatch:
     """Answer the batch with only those events that are not done."""
-    key = done_key(batch.stream, batch.topic, batch.partition)
+    key = done_key(batch.stream, batch.topic, batch.partition, topic_id=batch.topic_id)
     try:
         members = client.zrangebyscore(key, "-inf", f"({batch.to_offset}")
     except redis.exceptions.RedisError as error:
@@ -71,7 +71,7 @@ def once(batch: StreamBatch, client: redis.Redis) -> StreamBatch:
 
 def mark_done(batch: StreamBatch, pipe: Any) -> None:
     """Mark the whole range of the batch by a command of this client, pipeline or transaction."""
-    key = done_key(batch.stream, batch.topic, batch.partition)
+    key = done_key(batch.stream, batch.topic, batch.partition, topic_id=batch.topic_id)
     pipe.eval(MARK_DONE_SCRIPT, 1, key, batch.from_offset, batch.to_offset, DONE_RETENTION_SECONDS)
 
 

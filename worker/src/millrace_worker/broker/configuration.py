@@ -7,7 +7,7 @@ from millrace_worker.broker.kinds import BrokerKind
 from millrace_worker.settings import WorkerSettings
 
 VISIBILITY_MARGIN_SECONDS: Final = 120
-"""Over the task time limit: a task may wait for its countdown (30 s at most here) in a worker's memory before it runs."""
+"""Over the task time limit: a task may wait for its countdown (30 s at most here) in a worker's memory first."""
 
 RESTORE_EVERY_SECONDS: Final = 5
 """How often each worker on Redis looks for tasks whose worker is lost."""

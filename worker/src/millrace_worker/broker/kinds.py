@@ -176,9 +176,7 @@ def refusals(
             )
 
 
-def _wrong_schemes(
-    broker: BrokerKind, broker_url: str, results: ResultBackendKind, results_url: str
-) -> Iterator[str]:
+def _wrong_schemes(broker: BrokerKind, broker_url: str, results: ResultBackendKind, results_url: str) -> Iterator[str]:
     if _scheme(broker_url) not in BROKER_SCHEMES[broker]:
         begins = " or ".join(f"{scheme}://" for scheme in BROKER_SCHEMES[broker])
         yield f"BROKER_KIND is {broker}, so BROKER_URL must begin with {begins}"

@@ -27,8 +27,6 @@ def declare(channel: Any, *, queue: str, dead_letter_queue: str, visibility_time
         dead = client.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]
         policy = {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": str(DELIVERY_LIMIT)}
         wanted["RedrivePolicy"] = json.dumps(policy)
-        client.set_queue_attributes(
-            QueueUrl=dead_url, Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)}
-        )
+        client.set_queue_attributes(QueueUrl=dead_url, Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS)})
     if wanted:
         client.set_queue_attributes(QueueUrl=url, Attributes=wanted)

@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DueEntry:
     """What RedBeat's loop needs of an entry: its name, and how to read it."""
 
     name: str
@@ -49,7 +49,7 @@ class Entry:
 class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
     """RedBeat that shows that it ticks, or that it waits for its turn, and that outlives a Redis that is away."""
 
-    Entry = Entry
+    Entry = DueEntry
 
     def setup_schedule(self) -> None:
         """Write the chart's entries to Redis, as soon as it answers."""
@@ -71,7 +71,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
             log.warning("a scheduled task is not sent yet; the next look tries again", error=str(error))
         return PAUSE_SECONDS
 
-    def maybe_due(self, entry: Entry, **_: Any) -> float:
+    def maybe_due(self, entry: DueEntry, **_: Any) -> float:
         """Send the entry's newest tick if one is due, and answer in how many seconds to look again."""
         now = clock.seconds_since_epoch()
         client = get_redis(self.app)
@@ -130,7 +130,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
     def _left_behind(stored: store.Stored) -> float | None:
         return store.claimed_tick(stored.sending) if stored.sending else None
 
-    def _send(self, entry: Entry, task: Outgoing, token: str) -> None:
+    def _send(self, entry: DueEntry, task: Outgoing, token: str) -> None:
         try:
             with translated(f"publish {task.task} to queue {task.queue}"):
                 self.app.send_task(
@@ -169,7 +169,9 @@ def _seconds_until(moment: float) -> float:
 
 
 def _warn(error: Exception) -> None:
-    log.warning("Redis does not answer; nothing is scheduled until it does", error=f"{type(error).__name__}: {str(error)[:300]}")
+    log.warning(
+        "Redis does not answer; nothing is scheduled until it does", error=f"{type(error).__name__}: {str(error)[:300]}"
+    )
 
 
 def wait_for_turn(sender: Any = None, **_: Any) -> None:

@@ -69,7 +69,7 @@ def own_namespace() -> str:
         return NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise JobRefused(
-            "this process has no service account; give the template's metadata.namespace, and see that the chart mounts "
+            "this process has no service account: give the template's metadata.namespace, and let the chart mount "
             "a token into the system pool's pods"
         ) from error
 

@@ -50,6 +50,8 @@ def _serve(settings: Settings, gateway: Gateway) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Addresses of callers are not looked at.
+        proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
         # Longer than clients and load balancers keep an idle connection: they end it, so no request meets its end.
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

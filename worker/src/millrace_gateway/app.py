@@ -35,6 +35,7 @@ from millrace_gateway.publish import Broker
 from millrace_gateway.routes import health, inference, predictions
 from millrace_gateway.routes.shown import error_body, error_response, json_response
 from millrace_gateway.settings import Settings
+from millrace_gateway.shortcut import Shortcut
 from millrace_gateway.store import Store
 from millrace_worker.clock import seconds_since_epoch
 from millrace_worker.logs import get_logger
@@ -139,6 +140,8 @@ def create_app(gateway: Gateway) -> FastAPI:
     app.state.gateway = gateway
     for router in (predictions.router, inference.router, admin.router, health.router):
         app.include_router(router)
+    # The last that is added is the outermost.
+    app.add_middleware(Shortcut, submit=predictions.submit, refuse=_gateway_error)
     app.add_middleware(Measuring, metrics=gateway.metrics)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

@@ -34,8 +34,8 @@ class Measuring:
             await self._app(scope, receive, noting_status)
         finally:
             # The pattern of the route, not the path: paths are without number.
-            route = scope.get("route")
-            self._note(str(getattr(route, "path", "none")), status, perf_counter() - began)
+            route = scope.get("route_path") or getattr(scope.get("route"), "path", "none")
+            self._note(str(route), status, perf_counter() - began)
 
     def _note(self, route: str, status: int, seconds: float) -> None:
         known = self._known.get((route, status))

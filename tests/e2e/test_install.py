@@ -30,7 +30,8 @@ def _is_ready(pod: Resource) -> bool:
 
 
 def _release_pods(platform: Platform) -> list[Resource]:
-    return platform.kubectl.list("pods", selector=f"app.kubernetes.io/instance={platform.release.name}")
+    listed = platform.kubectl.list("pods", selector=f"app.kubernetes.io/instance={platform.release.name}")
+    return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

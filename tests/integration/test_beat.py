@@ -14,6 +14,10 @@ from containers import Container
 from waiters import wait_until
 from worker_jobs import Platform
 
+from millrace_contracts.schedules import PipelineTarget, ScheduleEntry, ScheduleKeys, TaskTarget
+from millrace_worker.schedule import store
+from millrace_worker.schedule.beat import DueEntry, Scheduler
+
 
 class Beat:
     """One replica of Beat, as a process."""
@@ -157,3 +161,29 @@ def test_beat_goes_on_after_redis_was_away(platform: Platform, redis: Container,
     wait_until(lambda: platform.waiting() > sent, what="the next task", timeout_seconds=60, explain=explain)
 
     assert [None, None] == [beat.process.poll() for beat in beats]
+
+
+def left_by_a_dead_beat(platform: Platform, entry: ScheduleEntry) -> list[str]:
+    """Begin a tick as a Beat that dies then, let another one look, and answer the ids of what that one sent."""
+    app = platform.app
+    app.conf.millrace_system_queue = platform.queue
+    store.save(platform.redis, entry, now=lambda: 1_764_000_000.0)
+    due = DueEntry.from_key(ScheduleKeys.entry(entry.name), app)
+    assert store.claim(platform.redis, due.stored, 1_764_003_600.0)
+    scheduler = Scheduler(app)
+    scheduler.maybe_due(DueEntry.from_key(ScheduleKeys.entry(entry.name), app))
+    store.remove(platform.redis, entry.name)
+    client = BrokerClient(platform.broker_url)
+    try:
+        return [message.headers["id"] for message in iter(lambda: client.get(platform.queue), None)]
+    finally:
+        client.close()
+
+
+def test_a_tick_whose_beat_died_is_sent_again_only_where_a_second_one_is_recognised(platform: Platform) -> None:
+    platform.publisher.ensure_queue(platform.queue)
+    pipeline = ScheduleEntry(name="runs", every_seconds=3600, pipeline=PipelineTarget(name="recommender"))
+    plain = ScheduleEntry(name="plain", every_seconds=3600, task=TaskTarget(name="a.b", queue=platform.queue))
+
+    assert ["runs-1764003600"] == left_by_a_dead_beat(platform, pipeline)
+    assert [] == left_by_a_dead_beat(platform, plain)

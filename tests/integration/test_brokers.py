@@ -12,6 +12,7 @@ import redis as redis_client
 from celery import Celery
 from containers import Container
 from elasticmq import ElasticMQ, elasticmq
+from kombu.message import Message
 from pydantic import SecretStr
 from waiters import wait_until
 from worker_jobs import Job, Platform
@@ -27,6 +28,7 @@ from millrace_operator.observation.redis_lists import RedisLists
 from millrace_worker import topology
 from millrace_worker.app import create_app
 from millrace_worker.broker.kinds import BrokerKind
+from millrace_worker.broker.redelivery_counts import RedeliveryCounts
 from millrace_worker.settings import WorkerSettings
 
 PASSWORD = "integration"
@@ -160,6 +162,12 @@ def test_queues_of_sqs_give_up_a_task_after_twenty_receives(sqs: ElasticMQ) -> N
     found = sqs.attributes("pool-sqs")
     assert "11" == found["VisibilityTimeout"]
     assert "20" == str(json.loads(found["RedrivePolicy"])["maxReceiveCount"])
+
+
+def test_workers_count_what_redis_delivers_again(redis: Container) -> None:
+    counts = RedeliveryCounts(BrokerKind.REDIS, redis_url=f"redis://:{PASSWORD}@127.0.0.1:{redis.ports[6379]}/3")
+    first, again = (Message(headers={"id": "t"}, delivery_info={"redelivered": seen}) for seen in (False, True))
+    assert [0, 1, 2, 0] == [counts.of(message) for message in (first, again, again, first)]
 
 
 def test_the_operator_reads_what_waits_in_a_redis_queue(redis: Container, tmp_path: Path) -> None:

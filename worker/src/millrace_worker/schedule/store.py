@@ -176,7 +176,16 @@ def _write(client: redis.Redis, entry: ScheduleEntry, *, origin: Origin, now: fl
     due = repr(moments.next_after(entry, now)) if entry.enabled else ""
     timing = f"{entry.cron}|{entry.time_zone}|{entry.every_seconds}|{entry.enabled}"
     text = entry.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
-    values: list[str | int] = [text, json.dumps(_definition(entry)), origin, timing, repr(now), due, entry.name, int(must_exist)]
+    values: list[str | int] = [
+        text,
+        json.dumps(_definition(entry)),
+        origin,
+        timing,
+        repr(now),
+        due,
+        entry.name,
+        int(must_exist),
+    ]
     with _translated():
         return int(str(client.eval(scripts.WRITE, len(keys), *keys, *values)))
 

@@ -4,6 +4,7 @@ The name holds the minute of the tick, so whatever runs twice makes one job. The
 to create PredictionJobs in the template's namespace, which the chart grants to the system pool.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -118,7 +119,15 @@ def _answer(status: int | None, text: str, error: Exception) -> bool:
         return False
     if not status or status in COME_AGAIN or status >= SERVER_ERRORS_FROM:
         raise KubernetesUnavailable(f"the API server cannot make a job now (HTTP {status})") from error
-    raise JobRefused(f"the API server refused the job (HTTP {status}): {text[:1000]}") from error
+    raise JobRefused(f"the API server refused the job (HTTP {status}): {_message(text)[:1000]}") from error
+
+
+def _message(text: str) -> str:
+    """Answer the sentence of a Status object, or the text as it is."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:

@@ -291,18 +291,22 @@ class Predictor:
         return Ticket(pending.model_dump(mode="json"), names, pending.channel, asked.deadline)
 
     async def _publish(self, group: Group, entries: Sequence[Entry]) -> Answered:
-        """Write the pending predictions, then publish their task: what is refused has left nothing behind.
+        """Write the pending predictions and publish their task, at the same time; both or neither.
 
+        A task whose predictions could not be written computes in vain: its caller was refused and knows no id.
         Answers a future that is done with the first answer of the task.
         """
         self._broker.refuse_if_away()
         pending = [entry.pending for entry in entries]
-        await self._store.write(pending)
-        try:
-            await self._broker.publish(self._message(group, entries), group.queue)
-        except Unavailable:
-            await self._take_back([each.id for each in pending])
-            raise
+        outcomes = await asyncio.gather(
+            self._store.write(pending),
+            self._broker.publish(self._message(group, entries), group.queue),
+            return_exceptions=True,
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                await self._take_back([each.id for each in pending])
+                raise outcome
         self._metrics.batches.labels(group.model).observe(len(entries))
         answer = self._answers.expect(entries[0].id)
         answer.add_done_callback(lambda _: self._answers.forget(answer, entries[0].id))

@@ -24,7 +24,8 @@ test-unit: setup ## Unit tests: no network, no containers, under 30 s
 	$(PYTEST) $(IN_PARALLEL) tests/unit
 
 .PHONY: test-integration
-test-integration: setup docker build-images ## Against real RabbitMQ, Redis and Triton in containers
+test-integration: setup docker build-images ## Against real RabbitMQ, Redis, Triton, Kafka and others in containers
+	@local/java-servers.sh all
 	$(PYTEST) $(IN_PARALLEL) tests/integration
 
 .PHONY: test-e2e

@@ -231,10 +231,7 @@ def test_the_pipeline_trains_a_model_and_the_next_events_are_answered_by_it(shop
     wait_until(
         lambda: (
             "1"
-            in {
-                row.version
-                for row in read_scoreboard(shop.platform.redis, now=seconds_since_epoch(), minutes=5).slots
-            }
+            in {row.version for row in read_scoreboard(shop.platform.redis, now=seconds_since_epoch(), minutes=5).slots}
         ),
         what="hits of version 1",
         explain=shop.platform.logs,

@@ -41,6 +41,8 @@ def test_messages_that_cannot_be_read_are_kept_and_the_next_job_runs(platform: P
         (json.dumps([[], {"payload": {"spec": 1}}, {}]).encode(), JSON, V2),
         (json.dumps([[], {"surprise": 1}, {}]).encode(), JSON, V2),
         (json.dumps([[1, 2, 3, 4], {}, {}]).encode(), JSON, V2),
+        # Celery itself reads it, and the process that is to do the task dies of it.
+        (b'[[], {"payload": ' + b"[" * 900 + b"]" * 900 + b"}, {}]", JSON, V2),
     ]
     for body, content_type, headers in odd:
         platform.publish_raw(body, content_type=content_type, headers=headers)

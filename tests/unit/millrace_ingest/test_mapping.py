@@ -126,3 +126,11 @@ def test_whatever_the_bytes_are_a_record_or_a_reason_comes_of_them(value: bytes,
 @given(st.dictionaries(st.text(), any_json))
 def test_a_value_arrives_as_it_was(value: dict[str, Any]) -> None:
     assert value == mapped(raw(value)).value
+
+
+def test_a_value_that_is_nested_too_deep_for_the_processes_behind_is_of_no_use() -> None:
+    mapper = Mapper(fields={})
+    deep = b'{"x": ' + b"[" * 700 + b"]" * 700 + b"}"
+    assert Unusable("the value is nested deeper than 32 levels") == mapper.map(
+        Raw(offset=0, key=None, value=deep, timestamp_ms=None)
+    )

@@ -55,7 +55,7 @@ def test_a_binary_file_is_refused_with_what_to_do(tmp_path: Path, content: bytes
         (b"null", "the line is not a JSON object but null"),
         (b'{"a": NaN}', "the line is not JSON: NaN is not a number there"),
         (b'{"a": "\xff"}', "the line is not UTF-8: invalid start byte at byte 8"),
-        (b'{"a": ' + b"[" * 100_000, "the line is nested too deeply"),
+        (b'{"a": ' + b"[" * 100_000, "the line is nested deeper than 64 levels"),
     ],
 )
 def test_a_malformed_line_says_what_is_wrong(line: bytes, problem: str) -> None:

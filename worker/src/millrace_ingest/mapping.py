@@ -8,6 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from millrace_contracts.nesting import MAX_NESTING, is_too_deep
+
+MAX_LEVELS: Final = MAX_NESTING // 2
+"""Of a value; the task around it adds some."""
+
 MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
 """Of one record in a message of 1 MiB; what surrounds it takes a few hundred bytes."""
 
@@ -110,6 +115,8 @@ class Mapper:
 
 
 def _parsed(value: bytes) -> Any:
+    if is_too_deep(value, levels=MAX_LEVELS):
+        raise _Refused(f"the value is nested deeper than {MAX_LEVELS} levels")
     try:
         return _decode(value.decode())
     except (ValueError, RecursionError) as error:

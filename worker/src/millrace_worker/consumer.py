@@ -13,6 +13,7 @@ from typing import Any
 
 from celery.worker.consumer import Consumer
 
+from millrace_contracts import nesting
 from millrace_worker import topology
 from millrace_worker.broker import dead_letters
 from millrace_worker.broker.kinds import BrokerKind
@@ -46,7 +47,10 @@ class DeadLetteringConsumer(Consumer):  # type: ignore[misc] # celery has no typ
 
         def on_message(message: Any) -> None:
             try:
-                if prepare(message):
+                if nesting.is_too_deep(_bytes(message.body)):
+                    # Celery reads it here and again in the task's process, and either may break at another depth.
+                    self._dead_letter(message, f"its body is nested deeper than {nesting.MAX_NESTING} levels", None)
+                elif prepare(message):
                     handle(message)
             except not_the_messages_fault:
                 raise
@@ -108,3 +112,7 @@ class DeadLetteringConsumer(Consumer):  # type: ignore[misc] # celery has no typ
         )
         if not message.acknowledged:
             message.reject_log_error(logging.getLogger(__name__), self.connection_errors)
+
+
+def _bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body or b"")

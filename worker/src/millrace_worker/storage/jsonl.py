@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Never
 
+from millrace_contracts.nesting import MAX_NESTING, is_too_deep
 from millrace_worker.errors import InputUnusable
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
@@ -76,13 +77,13 @@ def parse(text: bytes) -> dict[str, Any]:
     try:
         # With its line end, a line that is cut off would be reported at column 1 of the next one.
         line = text.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+        if is_too_deep(line):
+            raise ValueError(f"the line is nested deeper than {MAX_NESTING} levels")
         value = json.loads(line, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"the line is not JSON: {error.msg} at column {error.colno}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"the line is not UTF-8: {error.reason} at byte {error.start + 1}") from error
-    except RecursionError as error:
-        raise ValueError("the line is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError(f"the line is not a JSON object but {_kind(value)}")  # noqa: TRY004 - one error for one cause
     return value

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,6 +39,18 @@ def users(platform: Platform) -> Iterator[Producer]:
     with producer(platform) as found:
         found.write(*({"user": "ann", "item": item, "kind": "view"} for item in (1, 2, 3)))
         yield found
+
+
+@pytest.fixture(scope="module")
+def scheduled(platform: Platform, cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Answer a schedule that has just been run: its job wakes the pool of the digits."""
+    platform.wait_for_pool_at(0, pool="digits")
+    template = tmp_path_factory.mktemp("schedule") / "job.json"
+    template.write_text(json.dumps(job("by-schedule", inline({"key": "scan", **SCAN}))))
+    printed(cli("schedule", "create", "e2e", "--cron=0 3 1 1 *", f"--job={template}", "--output=json"))
+    printed(cli("schedule", "run", "e2e", "--output=json"))
+    yield "e2e"
+    assert 0 == cli("schedule", "delete", "e2e", "--yes").returncode
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +114,11 @@ def _predict(gateway: httpx.Client, model: str, inputs: dict[str, Any]) -> dict[
     return prediction
 
 
-def test_a_prediction_wakes_the_pool_and_an_equal_one_comes_from_the_cache(
-    platform: Platform, gateway: httpx.Client, users: Producer
+def test_a_prediction_waits_for_a_pool_without_pods_and_an_equal_one_comes_from_the_cache(
+    gateway: httpx.Client, users: Producer, scheduled: str
 ) -> None:
-    assert users
-    platform.wait_for_pool_at(0, pool="digits")
+    # Both pools are asked for at the same time, here and by those.
+    assert all((users, scheduled))
 
     first = _predict(gateway, "digits", SCAN)
     second = _predict(gateway, "digits", SCAN)
@@ -122,21 +133,14 @@ def test_the_gateway_refuses_whoever_has_no_key(gateway: httpx.Client) -> None:
     assert 401 == answer.status_code, answer.text
 
 
-def test_a_schedule_makes_a_job_from_its_template(platform: Platform, cli: Cli, tmp_path: Path) -> None:
-    template = tmp_path / "job.json"
-    template.write_text(json.dumps(job("by-schedule", inline({"key": "scan", **SCAN}))))
-    printed(cli("schedule", "create", "e2e", "--cron=0 3 1 1 *", f"--job={template}", "--output=json"))
-
-    printed(cli("schedule", "run", "e2e", "--output=json"))
-
+def test_a_schedule_makes_a_job_from_its_template(platform: Platform, scheduled: str) -> None:
     def made() -> str:
-        jobs = platform.kubectl.list(KIND, selector="millrace.dev/schedule=e2e")
+        jobs = platform.kubectl.list(KIND, selector=f"millrace.dev/schedule={scheduled}")
         return jobs[0]["metadata"]["name"] if jobs else ""
 
     name = wait_until(made, what="the job of the schedule", explain=platform.describe)
     assert ("True", "AllRecordsSucceeded") == outcome(wait_for_end(platform, name))
     platform.kubectl.delete(KIND, name)
-    assert 0 == cli("schedule", "delete", "e2e", "--yes").returncode
 
 
 def test_an_event_becomes_recommendations_before_there_is_any_model(platform: Platform, users: Producer) -> None:

@@ -3,9 +3,11 @@
 Each query of each panel is asked of the Prometheus that has watched a job come, scale its pool up, and leave again.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import web
 from dashboards import Panel, all_panels
@@ -32,15 +34,29 @@ SHOWN = "30m"
 def finished_job(platform: Platform) -> Resource:
     """Answer a finished job of six tasks that took long enough (10 s at least) for its service time to be measured.
 
-    Beside it goes one with a record that fails, so that there is something to see of failures.
+    Beside it goes one with a record that fails, so that there is something to see of failures, and calls of the
+    gateway, some before and some after, so that there is something to see of their rates.
     """
     bad = submit(platform, job("observed-failure", inline({"key": "short", "pixels": [1]})))
     name = submit(platform, slow_job("observed", records=12, seconds_each=4))
-    wait_for_end(platform, bad)
-    found = wait_for_end(platform, name)
+    with platform.gateway() as gateway:
+        _call(gateway)
+        wait_for_end(platform, bad)
+        found = wait_for_end(platform, name)
+        _call(gateway)
     assert "True" == outcome(found)[0]
     platform.wait_for_pool_at(0)
     return found
+
+
+def _call(gateway: httpx.Client) -> None:
+    """Ask for what nobody has asked for, ask again, and be refused."""
+    inputs = {"pixels": [byte % 17 for byte in os.urandom(64)]}
+    for key, status in ((gateway.headers["X-API-Key"], 200), (gateway.headers["X-API-Key"], 200), ("wrong", 401)):
+        answer = gateway.post(
+            "/v1/models/digits/predictions?wait=60", json={"inputs": inputs}, headers={"X-API-Key": key}
+        )
+        assert status == answer.status_code, answer.text
 
 
 @pytest.fixture(scope="module")

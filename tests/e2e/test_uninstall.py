@@ -5,6 +5,7 @@ from installation import NAMESPACE, RELEASE, Platform
 from prediction_jobs import KIND, slow_job, submit, wait_until_working
 from waiters import wait_until
 
+MODEL_VERSIONS = "modelversions.millrace.dev"
 # What every namespace has, and what the tests themselves put there.
 OF_THE_NAMESPACE = {
     "configmap/kube-root-ca.crt",
@@ -31,8 +32,9 @@ def test_uninstalling_in_mid_job_leaves_nothing_behind(platform: Platform) -> No
     volumes = {claim["spec"]["volumeName"] for claim in platform.kubectl.list("persistentvolumeclaims")}
 
     platform.release.uninstall()
-    # Helm never removes objects that users made: theirs end at once, with no operator to ask.
-    platform.kubectl.run("delete", KIND, "--all", "--timeout=20s")
+    # Helm never removes objects that it has not made. Jobs end at once, with no operator to ask; versions of models are
+    # a history that stays for whoever installs again beside the same Redis.
+    platform.kubectl.run("delete", f"{KIND},{MODEL_VERSIONS}", "--all", "--timeout=20s")
 
     wait_until(
         lambda: not _objects_left(platform),

@@ -45,7 +45,7 @@ def test_packed_bodies_are_unpacked_up_to_the_limit(encoding: str, pack: type[by
     ("body", "encoding", "kind"),
     [
         (b"text", "gzip", RequestMalformed),
-        (gzip.compress(b"text")[:-4], "gzip", RequestMalformed),
+        (gzip.compress(b"text", mtime=0)[:-4], "gzip", RequestMalformed),
         (b"text", "br", NotSupported),
     ],
 )

@@ -61,6 +61,14 @@ def test_a_number_that_json_does_not_have_comes_back_as_nan() -> None:
     assert [1.0, None] == tensors.to_json(array, "FP32", "y")
 
 
+@pytest.mark.parametrize(
+    ("values", "datatype"), [([1.5], "INT32"), ([None], "INT64"), ([[1], [2, 3]], "FP32"), ([1], "BOOL")]
+)
+def test_an_output_that_is_not_what_was_described_is_not_bent_into_it(values: list[Any], datatype: str) -> None:
+    with pytest.raises(NotSupported, match="was described with"):
+        tensors.to_array(values, datatype, "y")
+
+
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]]])
 def test_each_row_of_a_model_that_batches_is_a_record(data: list[Any]) -> None:
     read = read_infer(body(x(shape=[2, 2], data=data)), None, BATCHES)

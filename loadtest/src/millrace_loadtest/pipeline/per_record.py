@@ -62,9 +62,7 @@ def throughput(
     """Keep so many tasks in flight; answers records a second."""
     app = make_app(broker_url, redis_url)
     client = redis.Redis.from_url(redis_url)
-    pause = threading.Event()
-    done = 0
-    began = perf_counter()
+    pause, done, began = threading.Event(), 0, perf_counter()
     with app.producer_pool.acquire(block=True) as producer:
 
         def send(count: int) -> list[str]:

@@ -27,6 +27,13 @@ NUMPY_TYPES: Final[Mapping[str, str]] = {
     "FP32": "<f4",
     "FP64": "<f8",
 }
+_FLOATS: Final[frozenset[type]] = frozenset({float, int, type(None)})
+_KINDS: Final[Mapping[str, frozenset[type]]] = {
+    "BOOL": frozenset({bool}),
+    "FP16": _FLOATS,
+    "FP32": _FLOATS,
+    "FP64": _FLOATS,
+}
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -55,9 +62,12 @@ def to_array(values: Any, datatype: str, name: str) -> Array:
     """Make an array of an output's JSON values; null stands for a number that JSON does not have."""
     if datatype == "BYTES":
         return np.array(values, dtype=object)
-    array = np.array(values, dtype=object if datatype.startswith("FP") else None)
-    if array.dtype == object:
-        array[array == None] = np.nan  # noqa: E711 - element by element
+    # As objects: numpy makes floats of large and small integers together.
+    array = np.array(values, dtype=object)
+    kinds = set(map(type, array.ravel().tolist()))
+    if kinds - _KINDS.get(datatype, {int}):
+        raise NotSupported(f'output "{name}" is not of the datatype {datatype} that the model was described with')
+    array[array == None] = np.nan  # noqa: E711 - element by element
     try:
         return array.astype(_type(datatype, name))
     except (ValueError, TypeError, OverflowError) as error:

@@ -10,6 +10,7 @@ from millrace.async_client import AsyncClient, AsyncPredictionHandle
 from millrace.client import Client, PredictionHandle
 from millrace.errors import (
     MillraceError,
+    Misconfigured,
     NotFound,
     PredictionCancelled,
     PredictionFailed,
@@ -28,6 +29,7 @@ __all__ = [
     "Client",
     "Failure",
     "MillraceError",
+    "Misconfigured",
     "NotFound",
     "PredictOptions",
     "Prediction",

@@ -12,7 +12,7 @@ from typing import Self, Unpack
 import httpx
 
 from millrace.connection import Connection
-from millrace.errors import MillraceError, Refused, TimedOut
+from millrace.errors import MillraceError, Misconfigured, Refused, TimedOut, Unauthorized
 from millrace.predictions import Prediction, PredictOptions, Record
 from millrace.protocol import (
     LONGEST_WAIT_SECONDS,
@@ -193,15 +193,19 @@ def address(url: str) -> str:
     """Answer the gateway's address, from the environment where it is not given."""
     found = url or os.environ.get("MILLRACE_URL", "")
     if not found:
-        raise MillraceError("no gateway is given: pass its URL, or set MILLRACE_URL")
+        raise Misconfigured("no gateway is given: pass its URL, or set MILLRACE_URL")
     if not found.startswith(("http://", "https://")):
-        raise MillraceError(f"the gateway's URL must begin with http:// or https://, not {found.split(':', 1)[0]!r}")
+        raise Misconfigured(f"the gateway's URL must begin with http:// or https://, not {found.split(':', 1)[0]!r}")
     return found
 
 
 def headers(api_key: str) -> dict[str, str]:
     """Answer the headers of every request; the key stands nowhere else."""
-    key = api_key or os.environ.get("MILLRACE_API_KEY", "")
+    # Keys are often read from files, which end with a line end.
+    key = (api_key or os.environ.get("MILLRACE_API_KEY", "")).strip()
+    if not (key.isascii() and key.isprintable()):
+        # httpx would say so as well, with the key in its words.
+        raise Unauthorized("the API key holds a character that no key has; is it the key alone?")
     return {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 

@@ -10,11 +10,12 @@ from typing import Any, Final
 import httpx
 import httpx_sse
 
-from millrace.errors import MillraceError, Unavailable, UnexpectedAnswer
+from millrace.errors import MillraceError, Refused, Unavailable, UnexpectedAnswer
 from millrace.predictions import Prediction
 from millrace.protocol import Call, Reply, RetryPolicy, error_of
 
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_TYPE: Final = {"Content-Type": "application/json"}
 EVENT: Final = "prediction"
 EVENT_SILENCE_SECONDS: Final = 60.0
 """The gateway sends a comment at least each 15 s; longer silence is a connection that is gone."""
@@ -67,9 +68,12 @@ class Connection:
         self._http.close()
 
     def _try(self, call: Call) -> Any:
+        content = _written(call)
         timeout = httpx.Timeout(self._timeout, read=self._timeout + call.waits_seconds)
         try:
-            response = self._http.request(call.method, call.path, params=_params(call), json=call.body, timeout=timeout)
+            response = self._http.request(
+                call.method, call.path, params=_params(call), content=content, headers=_TYPE, timeout=timeout
+            )
         except httpx.TransportError as error:
             return _if_repeatable(call, error)
         return _understood(response)
@@ -122,10 +126,11 @@ class AsyncConnection:
         await self._http.aclose()
 
     async def _try(self, call: Call) -> Any:
+        content = _written(call)
         timeout = httpx.Timeout(self._timeout, read=self._timeout + call.waits_seconds)
         try:
             response = await self._http.request(
-                call.method, call.path, params=_params(call), json=call.body, timeout=timeout
+                call.method, call.path, params=_params(call), content=content, headers=_TYPE, timeout=timeout
             )
         except httpx.TransportError as error:
             return _if_repeatable(call, error)
@@ -182,6 +187,16 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise UnexpectedAnswer("the gateway's answer is not JSON; is the URL that of a Millrace gateway?") from error
+
+
+def _written(call: Call) -> bytes | None:
+    """Write the body; what JSON has no word for is the caller's mistake and is not sent."""
+    if call.body is None:
+        return None
+    try:
+        return json.dumps(call.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Refused(f"the request holds what JSON cannot carry: {error}") from error
 
 
 def _params(call: Call) -> dict[str, Any]:

@@ -15,6 +15,10 @@ class MillraceError(Exception):
         """The gateway's word for it ("ModelNotFound"); empty where the error is not the gateway's."""
 
 
+class Misconfigured(MillraceError):  # noqa: N818 - it says what happened
+    """The client does not know where to ask: the gateway or the cluster is named wrongly, or not at all."""
+
+
 class Refused(MillraceError):  # noqa: N818 - it says what happened
     """The gateway will not do this, and asking again changes nothing: wrong input, too large, in the wrong state."""
 

@@ -2,7 +2,16 @@
 
 from enum import IntEnum
 
-from millrace.errors import MillraceError, NotFound, PredictionFailed, Refused, TimedOut, Unauthorized, Unavailable
+from millrace.errors import (
+    MillraceError,
+    Misconfigured,
+    NotFound,
+    PredictionFailed,
+    Refused,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+)
 
 
 class ExitCode(IntEnum):
@@ -31,6 +40,7 @@ class OutcomeFailed(MillraceError):  # noqa: N818 - it says what happened
 
 _CODES: tuple[tuple[type[MillraceError], ExitCode], ...] = (
     (UsageInvalid, ExitCode.USAGE),
+    (Misconfigured, ExitCode.USAGE),
     (OutcomeFailed, ExitCode.FAILED),
     (PredictionFailed, ExitCode.FAILED),
     (NotFound, ExitCode.NOT_FOUND),

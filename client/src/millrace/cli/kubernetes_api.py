@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from millrace.errors import MillraceError, NotFound, Refused, Unauthorized, Unavailable
+from millrace.errors import MillraceError, Misconfigured, NotFound, Refused, Unauthorized, Unavailable
 
 GROUP: Final = "millrace.dev"
 VERSION: Final = "v1alpha1"
@@ -152,8 +152,8 @@ def _configured(question: Callable[[], Answer]) -> Answer:
     try:
         return question()
     except ConfigException as error:
-        raise MillraceError(
-            f"no cluster is configured ({error}); give --kubeconfig or --context, or --url of a gateway"
+        raise Misconfigured(
+            f"no cluster is configured ({error}); give --kubeconfig or --context, or --url to ask a gateway alone"
         ) from error
 
 

@@ -138,6 +138,7 @@ def test_tritons_own_client_works_unchanged(front: Front) -> None:
 
     assert client.is_server_ready()
     assert client.is_model_ready("identity", headers=headers())
+    assert not client.is_model_ready("identity", "9", headers=headers())
     metadata = client.get_model_metadata("identity", headers=headers())
     assert [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}] == metadata["inputs"]
     assert 16 == client.get_model_config("identity", headers=headers())["max_batch_size"]

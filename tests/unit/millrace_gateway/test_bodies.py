@@ -62,3 +62,8 @@ def test_a_body_that_is_not_what_its_encoding_says_is_refused(
 def test_what_is_not_json_is_refused(text: bytes) -> None:
     with pytest.raises(RequestMalformed):
         read_json(text)
+
+
+def test_what_is_nested_too_deep_for_the_processes_behind_is_refused() -> None:
+    with pytest.raises(RequestMalformed, match="nested deeper than 32 levels"):
+        read_json(b'{"inputs": {"x": ' + b"[" * 40 + b"]" * 40 + b"}}")

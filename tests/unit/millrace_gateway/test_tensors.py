@@ -110,6 +110,8 @@ def test_a_timeout_is_in_microseconds() -> None:
         (body(x(shape=[-1])), RequestMalformed, '"shape"'),
         (body(x(shape=[1, 3])), RequestMalformed, "has 2 elements"),
         (body(x(data=[[1], 2])), RequestMalformed, "mixes lists"),
+        (body(x(datatype="FP64")), RequestMalformed, 'input "x" is FP64, and the model needs FP32'),
+        (body(x(), x()), RequestMalformed, "more than once"),
         (body(x(name="z")), RequestMalformed, 'no input "z"; it has x'),
         (body(x(shape=[0, 2], data=[])), RequestMalformed, "first axis"),
         (body(x(parameters={"binary_data_size": 8})), RequestMalformed, "does not fit"),

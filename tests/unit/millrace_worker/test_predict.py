@@ -4,6 +4,7 @@
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_an_outage_shorter_than_patience_spends_nothing() -> None:
             raise TritonUnavailable("not now")
         return model.send(positions)
 
-    outcomes = predict(batches_of(10, 4), send=send, limits=LIMITS, pace=PACE)
+    outcomes = predict(batches_of(10, 4), send=send, limits=LIMITS, pace=replace(PACE, patience_seconds=60))
     assert outcomes == {i: Predicted(outputs={"y": 2 * i}, attempts=1) for i in range(10)}
 
 

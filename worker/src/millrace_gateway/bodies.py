@@ -6,7 +6,11 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 
+from millrace_contracts.nesting import MAX_NESTING, is_too_deep
 from millrace_gateway.errors import BodyTooLarge, NotSupported, RequestMalformed
+
+MAX_LEVELS: Final = MAX_NESTING // 2
+"""Of a body; the task around its records adds some."""
 
 _WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -31,6 +35,8 @@ async def read_body(request: Request, *, limit: int) -> bytes:
 
 def read_json(body: bytes) -> Any:
     """Read strict JSON, or raise RequestMalformed with the place where it is none."""
+    if is_too_deep(body, levels=MAX_LEVELS):
+        raise RequestMalformed(f"the body is nested deeper than {MAX_LEVELS} levels")
     try:
         return _DECODER.decode(body.decode())
     except json.JSONDecodeError as error:

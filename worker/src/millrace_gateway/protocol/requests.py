@@ -47,7 +47,7 @@ def read_infer(body: bytes, header_length: str | None, model: ModelDescription) 
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise RequestMalformed('the request must be an object with a list "inputs"')
     parameters = _checked(document.get("parameters"), "the request")
-    values, shapes = _inputs(document["inputs"], rest)
+    values, shapes = _inputs(document["inputs"], rest, model)
     return InferRequest(
         id=str(document.get("id", "")),
         records=_records(values, shapes, model),
@@ -93,12 +93,19 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[: int(header_length)], body[int(header_length) :]
 
 
-def _inputs(described: Sequence[Any], rest: bytes) -> tuple[dict[str, Any], dict[str, list[int]]]:
+def _inputs(
+    described: Sequence[Any], rest: bytes, model: ModelDescription
+) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    types = {each.name: each.datatype for each in model.inputs}
     values: dict[str, Any] = {}
     shapes: dict[str, list[int]] = {}
     at = 0
     for each in described:
         name, datatype, shape = _described(each)
+        if name in values:
+            raise RequestMalformed(f'input "{name}" stands there more than once')
+        if datatype != types.get(name, datatype):
+            raise RequestMalformed(f'input "{name}" is {datatype}, and the model needs {types[name]}')
         parameters = _checked(each.get("parameters"), f'input "{name}"')
         size = parameters.get("binary_data_size")
         if size is None:

@@ -11,7 +11,7 @@ from millrace_contracts.predictions import PredictionError, PredictionState
 from millrace_gateway.asked import Asked, find_model, to_record
 from millrace_gateway.auth import authorize, predict_required
 from millrace_gateway.bodies import read_body
-from millrace_gateway.errors import NoAnswerInTime, PredictionFailed, RequestMalformed
+from millrace_gateway.errors import NoAnswerInTime, NotFound, PredictionFailed, RequestMalformed
 from millrace_gateway.protocol import requests, signatures
 from millrace_gateway.routes import documents
 from millrace_gateway.routes.shown import json_response
@@ -53,8 +53,10 @@ async def server() -> Response:
 @router.get(_MODEL[0] + "/ready", dependencies=_predict, response_class=Response)
 @router.get(_MODEL[1] + "/ready", dependencies=_predict, response_class=Response)
 async def model_ready(request: Request, model: str, version: str = "") -> Response:
-    """Say whether predictions of this model are accepted now."""
-    _find(request, model, version)
+    """Say whether predictions of this model, and of this version where one is named, are accepted now."""
+    description = await request.app.state.gateway.signatures.describe(_find(request, model, version))
+    if version and description.versions and version not in description.versions:
+        raise NotFound(f'model "{model}" has the versions {", ".join(description.versions)}, and no other')
     return await ready(request)
 
 

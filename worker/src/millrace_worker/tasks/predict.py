@@ -166,7 +166,8 @@ def _answer(
     except ModelMissing as error:
         if _may_come_back(task, context, delivery):
             raise TritonUnavailable(f"a model that was served before is not there now: {error}") from error
-        return all_failed(PredictionError.MODEL_NOT_FOUND, str(error))
+        log.warning("the model is not there", model=task.model.name, version=task.model.version, error=str(error))
+        return all_failed(PredictionError.MODEL_NOT_FOUND, _not_found(task, context))
     except ModelUnsuitable as error:
         return all_failed(PredictionError.MODEL_INCOMPATIBLE, str(error))
     _cache(task, items, computed, context)
@@ -289,3 +290,9 @@ def _lost(context: Context) -> str:
         f"each of {MAX_STARTS} workers that began this prediction died, failed or ran into the task time limit "
         f"({context.settings.task_time_limit_seconds} s); see the logs of the pool's pods"
     )
+
+
+def _not_found(task: PredictTask, context: Context) -> str:
+    """Say it to a caller from outside, who has no business with addresses and other teams' models."""
+    version = f' version "{task.model.version}"' if task.model.version else ""
+    return f'the pool of queue "{context.settings.queue}" has no model "{task.model.name}"{version}'

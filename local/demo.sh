@@ -8,7 +8,7 @@ NAMESPACE=millrace
 RELEASE=millrace
 DATA_POD=digits-data
 TRAINED=$LOCAL_DIR/demo
-LAST_STEP=9
+LAST_STEP=10
 # Images under one name change with the code; the cluster remembers which ones its pods were started from.
 IMAGES_ANNOTATION=millrace.dev/demo-images
 
@@ -112,19 +112,25 @@ step_began=$SECONDS
 step_number=8
 step_title="One job: predictions, accuracy, pool from 0 and back to 0"
 
+begin_step "A recommender learns: Kafka in, a model every two minutes, Redis out"
+.venv/bin/python -m millrace_demo.recommender --namespace "$NAMESPACE" --release "$RELEASE"
+
 begin_step "Where to look"
 step_title=""
 cat <<TEXT
 
+  The gateway (predictions)   http://127.0.0.1:30080/docs
   Flower (tasks)              http://127.0.0.1:30555
   Prometheus (the system)     http://127.0.0.1:30090
   RabbitMQ (queues)           http://127.0.0.1:30672
-  Their users and passwords   make credentials
+  Their users, passwords, keys   make credentials
 
-  export KUBECONFIG=\$PWD/.local/kubeconfig PATH=\$PWD/.local/bin:\$PATH
-  kubectl -n $NAMESPACE get pjob,wpool -o wide           # jobs and pools
+  export KUBECONFIG=\$PWD/.local/kubeconfig PATH=\$PWD/.local/bin:\$PWD/.venv/bin:\$PATH
+  kubectl -n $NAMESPACE get pjob,wpool,mver -o wide      # jobs, pools, versions of models
   kubectl -n $NAMESPACE describe wpool digits            # why this many pods
-  kubectl -n $NAMESPACE apply -f manifests/samples/digits-inline-job.yaml
+  kubectl -n $NAMESPACE describe mver recommender-1      # why this version served
+  millrace -n $NAMESPACE models show recommender         # the same history, and much more: millrace --help
+  kubectl -n $NAMESPACE apply -f manifests/samples/recommender/activity-job.yaml   # users again, until it is deleted
   kubectl -n $NAMESPACE exec $DATA_POD -- cat /claim/output/digits/manifest.json
 
   make clean                  removes the cluster, the images and .local

@@ -181,8 +181,13 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these
-    problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {_plain(each['msg'])}" for each in error.errors())
     return await _gateway_error(request, RequestInvalid(problems))
+
+
+def _plain(message: str) -> str:
+    """Leave out pydantic's own word for a sentence of ours."""
+    return message.removeprefix("Value error, ")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

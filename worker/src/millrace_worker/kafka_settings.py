@@ -40,6 +40,8 @@ class KafkaSettings(BaseSettings):
             # Without this a broker's new address stays unknown for as long as the old one is tried.
             "socket.keepalive.enable": True,
             "reconnect.backoff.max.ms": 2000,
+            # As Kafka's own clients: what a pod that is being replaced swallowed is answered by nobody.
+            "socket.connection.setup.timeout.ms": 10_000,
         }
         if self.security_protocol.startswith("SASL"):
             config |= {

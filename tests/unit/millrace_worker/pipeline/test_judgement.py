@@ -52,7 +52,9 @@ def test_a_refusal_says_both_numbers_and_what_was_asked_for() -> None:
     ("answer", "problem"),
     [
         (None, "answered NoneType"),
-        ({"hit_rate": "good"}, "no number"),
+        ({"hit_rate": "good"}, "no number.*hit_rate"),
+        ({"hit_rate": "0.9"}, "no number.*hit_rate"),
+        ({"hit_rate": True}, "no number.*hit_rate"),
         ({"recall": 0.5}, 'did not answer the metric "hit_rate".*recall'),
         ({"hit_rate": float("nan")}, "no finite number.*hit_rate"),
     ],

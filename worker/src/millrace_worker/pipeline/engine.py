@@ -84,7 +84,9 @@ def _once(task: StepTask, context: Context, step: str, work: Callable[[Workshop,
             return _marked(Workshop.open(task, context), step, start, work)
         except (Unavailable, Ignore, Retry, Reject):
             raise
-        except (Exception, SystemExit) as error:
+        # KeyboardInterrupt too: nobody interrupts a slot of a pod by hand, but a function may raise it, and Celery then
+        # forgets the task.
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             is_late = time.monotonic() - began >= task.spec.step_timeout_seconds
             if is_stop(error) and not is_late:
                 log.warning("step stops with its worker", pipeline=task.spec.name, run=task.run_id, step=step)

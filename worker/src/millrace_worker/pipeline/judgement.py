@@ -1,6 +1,7 @@
 """Is the new version good enough to be published? Pure."""
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,10 +44,10 @@ def read_metrics(answer: Any, rule: Evaluate, *, whose: str) -> dict[str, float]
     """Check what `evaluate` answered: finite numbers by name, the deciding one among them."""
     if not isinstance(answer, Mapping):
         raise StepFailed(f"evaluate answered {type(answer).__name__} for {whose}; it must answer a dict of numbers")
-    try:
-        metrics = {str(name): float(value) for name, value in answer.items()}
-    except (TypeError, ValueError) as error:
-        raise StepFailed(f"evaluate answered something that is no number for {whose}: {error}") from error
+    others = sorted(str(name) for name, value in answer.items() if not _is_number(value))
+    if others:
+        raise StepFailed(f"evaluate answered something that is no number for {whose}: {', '.join(others)}")
+    metrics = {str(name): float(value) for name, value in answer.items()}
     if rule.metric not in metrics:
         found = ", ".join(sorted(metrics)) or "none"
         raise StepFailed(f'evaluate did not answer the metric "{rule.metric}" for {whose}; it answered {found}')
@@ -54,3 +55,8 @@ def read_metrics(answer: Any, rule: Evaluate, *, whose: str) -> dict[str, float]
     if broken:
         raise StepFailed(f"evaluate answered no finite number for {whose}: {', '.join(broken)}")
     return metrics
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether it is a real number; numpy's scalars are, Python's truth values are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from billiard.exceptions import SoftTimeLimitExceeded
+
 from millrace_contracts.pipelines import PipelineSpec, ShardStep, StepTask
 from millrace_worker.context import Context
 from millrace_worker.logs import get_logger
@@ -153,7 +155,18 @@ def evaluate(shop: Workshop, attempt: str, trained: Mapping[str, Any]) -> Answer
             own = output / ("candidate" if is_candidate else "serving")
             own.mkdir()
             more = {"inputs": inputs, "model_folder": model_folder, "is_candidate": is_candidate}
-            answer = shop.call(rule.function, step="evaluate", output=own, **more)
+            try:
+                answer = shop.call(rule.function, step="evaluate", output=own, **more)
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception as error:
+                if is_candidate:
+                    raise
+                # Else whoever reads it would look for the mistake in the new version.
+                raise StepFailed(
+                    f"evaluate failed for {whose}: {type(error).__name__}: {error}; if that version cannot be measured "
+                    "any more, run once with evaluate.compareWithServing: false"
+                ) from error
             return read_metrics(answer, rule, whose=whose)
 
         with shop.artifacts.fetch(trained["trained"]) as folder:

@@ -129,7 +129,7 @@ cat <<TEXT
   kubectl -n $NAMESPACE get pjob,wpool,mver -o wide      # jobs, pools, versions of models
   kubectl -n $NAMESPACE describe wpool digits            # why this many pods
   kubectl -n $NAMESPACE describe mver recommender-1      # why this version served
-  millrace -n $NAMESPACE models show recommender         # the same history, and much more: millrace --help
+  millrace models show recommender -n $NAMESPACE         # the same history; millrace --help has much more
   kubectl -n $NAMESPACE apply -f manifests/samples/recommender/activity-job.yaml   # users again, until it is deleted
   kubectl -n $NAMESPACE exec $DATA_POD -- cat /claim/output/digits/manifest.json
 

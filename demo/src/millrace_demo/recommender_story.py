@@ -99,7 +99,8 @@ class Story:
         by_version: dict[str, list[Slot]] = {}
         for _, slot in sorted(self._slots.items()):
             by_version.setdefault(slot.version, []).append(slot)
-        return sorted(map(_worth, by_version.values()), key=lambda worth: worth.began_at)
+        # By the middle of their use: two that meet in one slot begin at the same time.
+        return [_worth(slots) for slots in sorted(by_version.values(), key=_middle)]
 
     @property
     def trainings(self) -> list[tuple[VersionWorth, VersionWorth]]:
@@ -111,6 +112,10 @@ class Story:
         """Say whether so many new models came, and the last was in use long enough to be judged."""
         seen = self.trainings
         return len(seen) >= trainings and seen[trainings - 1][1].new_seconds >= SHOWN_SECONDS
+
+
+def _middle(slots: Sequence[Slot]) -> float:
+    return sum(slot.began_at * slot.events for slot in slots) / max(sum(slot.events for slot in slots), 1)
 
 
 def _worth(slots: Sequence[Slot]) -> VersionWorth:

@@ -45,6 +45,11 @@ def test_each_new_model_is_compared_with_what_was_before() -> None:
     assert [(POPULARITY, "1"), ("1", "2")] == pairs
 
 
+def test_versions_that_meet_in_one_slot_stand_in_the_order_of_their_use() -> None:
+    told = story(slot(0, "1", hits=350), slot(0, POPULARITY, hits=150), slot(20, "1", hits=350))
+    assert [POPULARITY, "1"] == [worth.version for worth in told.versions]
+
+
 def test_it_ends_when_the_last_model_was_in_use_long_enough() -> None:
     assert not story(*AGEING[:-1]).has_seen(2)
     assert story(*AGEING).has_seen(2)

@@ -37,7 +37,7 @@ def encode(record: Mapping[str, Any], signature: ModelSignature) -> Tensors:
         if record.get(spec.name) is not None:
             tensors[spec.name] = _tensor(record[spec.name], spec)
         elif not spec.optional:
-            given = ", ".join(sorted(record)) or "none"
+            given = _visible(", ".join(sorted(record))) or "none"
             raise RecordInvalid(f'there is no field "{spec.name}", which the model needs; the fields are: {given}')
     if not tensors:
         raise RecordInvalid("no field of the record is an input of the model")
@@ -107,7 +107,10 @@ def _array(value: Any, spec: TensorSpec) -> Array:
             raise RecordInvalid(f'the lists of "{spec.name}" have different lengths; a tensor needs equal ones')
         raise RecordInvalid(f'"{spec.name}" is {spec.datatype} and holds {" and ".join(wrong)}')
     if spec.datatype == "BYTES":
-        return np.array([text.encode() for text in array.ravel()], dtype=np.object_).reshape(array.shape)
+        try:
+            return np.array([text.encode() for text in array.ravel()], dtype=np.object_).reshape(array.shape)
+        except UnicodeEncodeError as error:
+            raise RecordInvalid(f'"{spec.name}" holds half of a surrogate pair, which is no text') from error
     return _narrowed(array, spec)
 
 
@@ -124,6 +127,8 @@ def _narrowed(array: Array, spec: TensorSpec) -> Array:
     if array.size == 0:
         return array.astype(target)
     if spec.datatype in _FLOATS:
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise RecordInvalid(f'"{spec.name}" holds NaN, which JSON does not know')
         with np.errstate(over="ignore"):
             narrow = array.astype(target)
         if not np.isfinite(narrow.astype(np.float64)).all():
@@ -136,6 +141,11 @@ def _narrowed(array: Array, spec: TensorSpec) -> Array:
                 f'"{spec.name}" is {spec.datatype} and holds an integer outside {bounds.min} to {bounds.max}'
             )
     return array.astype(target)
+
+
+def _visible(text: str) -> str:
+    """Write out what UTF-8 cannot carry: a message about a bad record must itself arrive."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _leaves(value: Any, *, depth: int) -> Iterable[Any]:

@@ -4,6 +4,7 @@ Blank lines are no records, but they count as lines, so that a line number is th
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 
 _PIECE_BYTES: Final = 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,13 @@ def parse(text: bytes) -> dict[str, Any]:
         if is_too_deep(line):
             raise ValueError(f"the line is nested deeper than {MAX_NESTING} levels")
         value = json.loads(line, parse_constant=_refuse_constant)
+        if _SURROGATE.search(line):
+            # Nobody could write a result or an error about it, and its neighbours would wait with it.
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise ValueError(f"the line is not JSON: {error.msg} at column {error.colno}") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("the line holds half of a surrogate pair, which is no text") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"the line is not UTF-8: {error.reason} at byte {error.start + 1}") from error
     if not isinstance(value, dict):

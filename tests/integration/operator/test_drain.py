@@ -110,7 +110,12 @@ def test_millrace_s_own_worker_obeys_and_comes_back_with_its_queue_as_it_was(
 ) -> None:
     node = "worker@pod-a"
 
-    assert {node} == runner.run(control.cancel_consumer(own_worker.queue, [node]))
+    # It consumes a moment before it listens to commands.
+    wait_until(
+        lambda: {node} == runner.run(control.cancel_consumer(own_worker.queue, [node])),
+        what="the worker to obey",
+        timeout_seconds=30,
+    )
     wait_for_queue(observer, runner, own_worker.queue, ready=0, consumers=0)
     # A pod that is to go must stay ready: Kubernetes would take others that are not ready before it.
     assert own_worker.ready_file.exists()

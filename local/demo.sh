@@ -112,7 +112,7 @@ step_began=$SECONDS
 step_number=8
 step_title="One job: predictions, accuracy, pool from 0 and back to 0"
 
-begin_step "A recommender learns: Kafka in, a model every two minutes, Redis out"
+begin_step "A recommender learns, from events in Kafka, while you watch"
 .venv/bin/python -m millrace_demo.recommender --namespace "$NAMESPACE" --release "$RELEASE"
 
 begin_step "Where to look"
@@ -123,7 +123,7 @@ cat <<TEXT
   Flower (tasks)              http://127.0.0.1:30555
   Prometheus (the system)     http://127.0.0.1:30090
   RabbitMQ (queues)           http://127.0.0.1:30672
-  Their users, passwords, keys   make credentials
+  Users, passwords, API keys  make credentials
 
   export KUBECONFIG=\$PWD/.local/kubeconfig PATH=\$PWD/.local/bin:\$PWD/.venv/bin:\$PATH
   kubectl -n $NAMESPACE get pjob,wpool,mver -o wide      # jobs, pools, versions of models

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from millrace.connection import Connection
-from millrace.errors import UnexpectedAnswer
+from millrace.errors import Refused, UnexpectedAnswer
 from millrace.protocol import Call
 
 Json = dict[str, Any]
@@ -88,6 +88,9 @@ class Admin:
     def _ask(
         self, method: str, *path: str, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
     ) -> Json:
+        if not all(path) or any("/" in part for part in path):
+            # A gateway would see other words of the path than were meant.
+            raise Refused(f"{path[-1]!r} is no name: a name is not empty and has no slash", code="InvalidRequest")
         place = "/v1/" + "/".join(quote(part, safe="") for part in path)
         answer = self._connection.send(Call(method=method, path=place, params=params or {}, body=body))
         if not isinstance(answer, dict):

@@ -157,7 +157,9 @@ class AsyncClient:
         while not prediction.is_final:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimedOut(f"prediction {prediction.id} is still pending; it goes on, ask for it again")
+                raise TimedOut(
+                    f"prediction {prediction.id} is still pending; it goes on, ask for it again", prediction=prediction
+                )
             prediction = await self.get(prediction.id, wait=min(left, LONGEST_WAIT_SECONDS))
         return prediction
 

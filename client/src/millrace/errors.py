@@ -43,6 +43,11 @@ class Unavailable(MillraceError):  # noqa: N818 - it says what happened
 class TimedOut(MillraceError, TimeoutError):  # noqa: N818 - it says what happened
     """The answer did not come in time. The prediction goes on; ask for it again, or cancel it."""
 
+    def __init__(self, message: str, *, prediction: "Prediction | None" = None) -> None:
+        super().__init__(message)
+        self.prediction = prediction
+        """As it was then; None where something else took too long."""
+
 
 class UnexpectedAnswer(MillraceError):  # noqa: N818 - it says what happened
     """Something answered that does not speak as this version of the gateway does."""

@@ -69,3 +69,10 @@ def test_inputs_that_json_cannot_carry_are_wrong_input_and_no_defect() -> None:
     arguments = ["predict", "m", "--url", URL, "--inputs", '{"x": [NaN]}']
 
     assert 5 == CliRunner().invoke(program.app, arguments).exit_code
+
+
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_a_name_that_cannot_stand_in_a_path_is_refused_with_the_reason(name: str) -> None:
+    answer = CliRunner().invoke(program.app, ["schedule", "run", name, "--url", URL])
+
+    assert (5, True) == (answer.exit_code, "is no name" in answer.output)

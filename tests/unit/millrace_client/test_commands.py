@@ -127,7 +127,7 @@ def test_an_answer_that_does_not_come_in_time_has_the_code_of_timeouts(run: Run,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("predict", "m"), "exactly one of --inputs and --file"),
+        (("predict", "m"), "exactly one of --inputs, --file and --id"),
         (("predict", "m", "--inputs", "[1]"), "must be an object"),
         (("predict", "m", "--inputs", "{"), "is not JSON"),
         (("predict", "m", "-f", "/nowhere/x.jsonl"), "cannot be read"),
@@ -220,3 +220,25 @@ COMMANDS = {
     "pipelines": ["list", "runs", "run"],
     "dlq": ["list", "show", "redrive", "purge"],
 }
+
+
+def test_a_prediction_that_is_pending_is_shown_and_can_be_asked_for_by_its_id(run: Run, gateway: StubGateway) -> None:
+    pending = prediction(state="Pending")
+    gateway.rule = lambda asked: (
+        accepted(pending, status=202) if asked.method == "POST" else httpx.Response(200, json=pending)
+    )
+    first = run("predict", "m", "-o", "json", "-i", "{}", "--wait", "0.001")
+    gateway.rule, gateway.answers = None, [httpx.Response(200, json=prediction())]
+    second = run("predict", "m", "-o", "json", "--id", "p1")
+
+    assert (124, "Pending") == (first.exit_code, json.loads(first.stdout)["state"])
+    assert "millrace predict m --id p1" in first.stderr
+    assert (0, "Succeeded") == (second.exit_code, json.loads(second.stdout)["state"])
+
+
+def test_a_prediction_that_failed_is_json_too(run: Run, gateway: StubGateway) -> None:
+    error = {"code": "InvalidRecord", "message": "x is missing"}
+    gateway.answers.append(accepted(prediction(state="Failed", error=error)))
+    failed = run("predict", "m", "-o", "json", "-i", "{}")
+
+    assert (1, "InvalidRecord") == (failed.exit_code, json.loads(failed.stdout)["error"]["code"])

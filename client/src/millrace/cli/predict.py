@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from millrace.cli.errors import OutcomeFailed, UsageInvalid
 from millrace.cli.output import Printer, View
 from millrace.cli.pipelines import named_values
 from millrace.cli.session import Session, command
+from millrace.errors import PredictionFailed, TimedOut
 from millrace.predictions import Prediction, PredictOptions, State
 
 VIEW = View(
@@ -48,15 +49,20 @@ def predict(
     priority: Annotated[str | None, typer.Option("--priority", help="realtime or batch.")] = None,
     version: Annotated[str | None, typer.Option("--version", help="Version of the model.")] = None,
     is_cached: Annotated[bool, typer.Option("--cache/--no-cache", help="Use the prediction cache.")] = True,
+    prediction_id: Annotated[
+        str | None, typer.Option("--id", help="Ask for a prediction that was handed over before.")
+    ] = None,
 ) -> None:
     """Predict one record, or each line of a file. Answers come in the order of the records, as JSON lines for a file.
 
     Ends with 1 when a prediction failed and with 124 when answers are still missing.
     """
     options = _options(parameter or [], priority=priority, version=version, is_cached=is_cached)
-    if (inputs is None) == (file is None):
-        raise UsageInvalid("give exactly one of --inputs and --file")
-    if inputs is not None:
+    if [inputs, file, prediction_id].count(None) != 2:  # noqa: PLR2004 - one of three is given
+        raise UsageInvalid("give exactly one of --inputs, --file and --id")
+    if prediction_id is not None:
+        _again(session, prediction_id, wait=wait)
+    elif inputs is not None:
         _one(session, model, _record(inputs, "--inputs"), wait=wait, options=options)
     elif wait == 0:
         _hand_over(session, model, _lines(str(file)), options)
@@ -69,7 +75,34 @@ def _one(session: Session, model: str, record: dict[str, Any], *, wait: float, o
         (handle,) = session.client.submit(model, [record], **options)
         _show(session.printer, session.client.get(handle.id))
         return
-    _show(session.printer, session.client.predict(model, record, wait=wait, **options))
+    _show_outcome(session.printer, lambda: session.client.predict(model, record, wait=wait, **options))
+
+
+def _again(session: Session, prediction_id: str, *, wait: float) -> None:
+    def ask() -> Prediction:
+        known = session.client.wait_for(session.client.get(prediction_id), timeout=wait)
+        known.require_outputs()
+        return known
+
+    _show_outcome(session.printer, ask)
+
+
+def _show_outcome(printer: Printer, ask: Callable[[], Prediction]) -> None:
+    """Show the prediction also where it has no outputs: a program that reads JSON gets some either way."""
+    try:
+        _show(printer, ask())
+    except PredictionFailed as error:
+        _show(printer, error.prediction)
+        raise
+    except TimedOut as error:
+        if error.prediction is None:
+            raise
+        _show(printer, error.prediction)
+        known = error.prediction
+        raise TimedOut(
+            f"prediction {known.id} is still pending; it goes on: millrace predict {known.model} --id {known.id}",
+            prediction=known,
+        ) from error
 
 
 def _hand_over(session: Session, model: str, records: Iterator[dict[str, Any]], options: PredictOptions) -> None:

@@ -113,7 +113,11 @@ def refusal(kubectl: Kubectl, resource: Resource) -> str:
         ),
         ("input", {"persistentVolumeClaim": CLAIM | {"claimName": "Not A Name"}}, ["claimName", "should match"]),
         ("input", {"persistentVolumeClaim": {"path": "in.jsonl"}}, ["claimName", "Required value"]),
-        ("output", {}, ["spec.output", "give exactly one of output.redis and output.persistentVolumeClaim"]),
+        (
+            "output",
+            {},
+            ["spec.output", "give exactly one of output.redis, output.persistentVolumeClaim and output.kafka"],
+        ),
         ("output", {"redis": {}, "persistentVolumeClaim": CLAIM}, ["spec.output", "give exactly one of output.redis"]),
         ("output.redis.ttlSeconds", -1, ["spec.output.redis.ttlSeconds", "greater than or equal to 60"]),
         ("output", {"persistentVolumeClaim": CLAIM | {"path": ".."}}, ["spec.output", "must not contain"]),

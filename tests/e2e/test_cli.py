@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from command_line import Cli, command_line, printed
 from installation import Platform
-from prediction_jobs import KIND, inline, job, slow_job, submit, wait_until_working
+from prediction_jobs import KIND, inline, job, submit
 from waiters import wait_until
 
 SCAN = {"pixels": [0] * 64}
@@ -47,9 +47,8 @@ def test_a_job_is_awaited_and_its_results_are_read(cli: Cli, finished: str) -> N
     assert [f"scan-{number:02d}" for number in range(SCANS)] == sorted(keys), results.stderr
 
 
-def test_a_running_job_is_cancelled_and_gone(cli: Cli, platform: Platform) -> None:
-    name = submit(platform, slow_job("cli-cancel", records=60, seconds_each=3))
-    wait_until_working(platform, name)
+def test_a_job_that_waits_is_cancelled_and_gone(cli: Cli, platform: Platform) -> None:
+    name = submit(platform, job("cli-cancel", inline({"key": "scan", **SCAN}), pool="nowhere"))
 
     assert 124 == cli("jobs", "wait", name, "--timeout=1").returncode
     assert 0 == cli("jobs", "cancel", name, "--yes").returncode

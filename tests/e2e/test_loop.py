@@ -58,10 +58,16 @@ def disturbed_stream(platform: Platform, users: Producer) -> tuple[int, int]:
     """Delete Kafka's and the bridge's pod while events flow; answers how many were written, and how many counted."""
     before = _counted(platform)
     running = users.start(seconds=8)
+    wait_until(
+        lambda: _counted(platform) > before,
+        what="the first events to be counted",
+        timeout_seconds=60,
+        explain=platform.describe,
+    )
     for component in ("ingest", "kafka"):
-        _wait_for_more(platform, than=_counted(platform))
         (pod,) = platform.component(component)
         platform.kubectl.delete("pod", pod["metadata"]["name"], "--wait=false")
+    assert running.is_going_on(), "the pods were deleted too late to disturb anything"
     written = running.confirmed()
     wait_until(
         lambda: _counted(platform) - before >= written,
@@ -91,15 +97,6 @@ def published(platform: Platform, cli: Cli, disturbed_stream: tuple[int, int]) -
 
 def _counted(platform: Platform) -> int:
     return int(platform.redis("GET", EVENTS) or 0)
-
-
-def _wait_for_more(platform: Platform, *, than: int) -> None:
-    wait_until(
-        lambda: _counted(platform) > than,
-        what="further events to be counted",
-        timeout_seconds=60,
-        explain=platform.describe,
-    )
 
 
 def _predict(gateway: httpx.Client, model: str, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,10 @@ class Activity:
 
     process: subprocess.Popen[str]
 
+    def is_going_on(self) -> bool:
+        """Say whether they are not done yet."""
+        return self.process.poll() is None
+
     def confirmed(self, *, timeout_seconds: float = 120) -> int:
         """Wait for their end and answer how many events they wrote, all of which Kafka has confirmed."""
         out, errors = self.process.communicate(timeout=timeout_seconds)

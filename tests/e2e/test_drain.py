@@ -189,11 +189,12 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
         timeout_seconds=40,
         explain=adopted.describe,
     )
+    # Now, and not at the end: a few seconds after the last task they go.
+    assert before & {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
     _wait_for_end(adopted, tasks | more)
 
     journal = _journal(adopted, tasks | more)
     assert _once(tasks | more) == journal
-    assert before & {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
     adopted.wait_for_pool_at(0, pool=NAME)
     assert 0 == adopted.queue_length(NAME)
     status = json.dumps(adopted.pool(NAME)["status"])

@@ -120,7 +120,7 @@ def test_prometheus_reaches_every_target_that_is_always_there(prometheus: str, f
     def targets() -> list[dict[str, Any]]:
         return web.query_prometheus(prometheus, "up")
 
-    wait_until(all_up, what="every target to be up", timeout_seconds=20, explain=targets)
+    wait_until(all_up, what="every target to be up", timeout_seconds=60, explain=targets)
 
 
 @pytest.mark.parametrize("panel", list(all_panels()), ids=lambda panel: panel.name)

@@ -13,10 +13,8 @@ MONGO=de.bwaldvogel:mongo-java-server:1.47.0
 SLF4J=org.slf4j:slf4j-simple:1.7.36
 CASSANDRA=org.apache.cassandra:cassandra-all:5.0.9 # what has no number is an alpha of the next
 
-for tool in java mvn; do
-  command -v "$tool" >/dev/null ||
-    fail "$tool is not on the PATH" "install a JDK 17 and Maven (Debian: openjdk-17-jdk-headless maven)"
-done
+have_tools() { command -v java >/dev/null && command -v mvn >/dev/null; }
+have_tools || install_packages "running the servers on the JVM" openjdk-17-jdk-headless maven
 
 dependency() {
   local group artifact version

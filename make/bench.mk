@@ -34,5 +34,8 @@ PARTS ?=
 
 .PHONY: bench-pipeline
 bench-pipeline: setup docker build-images ## The loop: gateway, ingest bridge, recommender, outages (PARTS="gateway ingest" names some)
+	# The local cluster takes a quarter of two cores even when nothing happens: it stands still meanwhile.
+	if docker pause millrace-control-plane >/dev/null 2>&1; then \
+	  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; fi; \
 	.venv/bin/python -m millrace_loadtest.pipeline.bench $(PARTS) \
 	  --thresholds loadtest/scenarios/pipeline/thresholds.yaml --report loadtest/scenarios/pipeline/report.json

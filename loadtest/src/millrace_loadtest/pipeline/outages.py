@@ -73,6 +73,8 @@ def produce(rig: Rig, taken: Taken, stopping: threading.Event) -> None:
             "enable.idempotence": True,
             "message.timeout.ms": 300_000,
             "linger.ms": 5,
+            # That Kafka is away is what is played.
+            "log_level": 2,
         }
     )
     number = 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from needs import is_missing
 from waiters import wait_until
 
 JARS = Path(__file__).parents[2] / ".local" / "java"
@@ -20,10 +20,10 @@ SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 def jars(name: str) -> Path:
     """Answer the folder of a server's jars, or skip the test."""
     if shutil.which("java") is None:
-        pytest.skip("needs Java 17: install openjdk-17-jdk-headless")
+        is_missing("needs Java 17: install openjdk-17-jdk-headless")
     folder = JARS / name / "lib"
     if not (folder.parent / "fetched").exists():
-        pytest.skip(f"needs the jars of {name}: run local/java-servers.sh {name}")
+        is_missing(f"needs the jars of {name}: run local/java-servers.sh {name}")
     return folder
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from containers import Container, docker, free_port
+from needs import is_missing
 
 IMAGE = "millrace/sql:dev"
 
@@ -44,7 +44,7 @@ def mariadb() -> Iterator[str]:
 @contextmanager
 def _server(script: str, inside: int, until: tuple[str, ...]) -> Iterator[int]:
     if not docker("images", "--quiet", IMAGE):
-        pytest.skip(f"needs the image {IMAGE}: run local/images.sh build sql")
+        is_missing(f"needs the image {IMAGE}: run local/images.sh build sql")
     port = free_port()
     container = Container(
         image=IMAGE,

@@ -1,9 +1,11 @@
 """Answers that workers kept, by version of the model; a cache that is away costs time and nothing else.
 
 The version that serves is read anew for each look-up, so an answer of an old version is never given after a new one
-serves. While it is not known there is no key, and so no cache.
+serves. While it is not known there is no key, and so no cache. Versions change seldom, so the look-up goes out beside
+that reading, under the version that served last; what it finds counts only if that version still serves.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -35,6 +37,15 @@ class Kept:
     outputs: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a record before it is computed."""
+
+    key: str
+    """Of its entry; "" while nobody knows which version serves."""
+    kept: Kept | None = None
+
+
 class Cache:
     """Looks answers up; workers write them."""
 
@@ -43,13 +54,29 @@ class Cache:
         self._state = state
         self._metrics = metrics
         self._rests_until = 0.0
+        self._served_last: dict[str, str] = {}
 
     def is_wanted(self, asked: Asked) -> bool:
         """Say whether answers to this may come from the cache, or be shared."""
         return asked.may_use_cache and asked.model.cache_ttl_seconds > 0
 
-    async def version(self, asked: Asked) -> str:
-        """Answer the version that will answer: the one that was asked for, or the one that serves; "" if unknown."""
+    def version(self, asked: Asked) -> "asyncio.Future[str]":
+        """Ask for the version that will answer: the one that was asked for, or the one that serves; "" if unknown."""
+        return asyncio.ensure_future(self._version(asked))
+
+    async def find(self, asked: Asked, record: Record, version: "asyncio.Future[str]") -> Found:
+        """Look a record up under the version that is being asked for."""
+        likely = asked.version or self._served_last.get(asked.model.name, "")
+        found = await self._find(asked, record, likely)
+        return found if likely == await version else await self._find(asked, record, await version)
+
+    async def _find(self, asked: Asked, record: Record, version: str) -> Found:
+        if not version:
+            return Found("")
+        key = cache_key(asked.model.name, version, record.value, asked.parameters)
+        return Found(key, await self.look_up(asked, key))
+
+    async def _version(self, asked: Asked) -> str:
         if asked.version:
             return asked.version
         try:
@@ -57,12 +84,8 @@ class Cache:
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(asked, error)
             return ""
-        return serving.decode() if serving else ""
-
-    @staticmethod
-    def key(asked: Asked, record: Record, version: str) -> str:
-        """Name the entry of a record."""
-        return cache_key(asked.model.name, version, record.value, asked.parameters)
+        self._served_last[asked.model.name] = found = serving.decode() if serving else ""
+        return found
 
     async def look_up(self, asked: Asked, key: str) -> Kept | None:
         """Answer what the cache holds; nothing where it does not answer."""

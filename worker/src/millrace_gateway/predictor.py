@@ -177,11 +177,13 @@ class Predictor:
             ticket.known = again.known
 
     async def _accept(self, asked: Asked) -> list[Ticket]:
-        version = await self._cache.version(asked) if self._cache.is_wanted(asked) else ""
-        if not version:
+        if not self._cache.is_wanted(asked):
             return await self._accept_uncached(asked)
+        version = self._cache.version(asked)
         if len(asked.records) == 1:
             return [await self._accept_cached(asked, asked.records[0], version)]
+        if not await version:
+            return await self._accept_uncached(asked)
         outcomes = await asyncio.gather(
             *(self._accept_cached(asked, record, version) for record in asked.records), return_exceptions=True
         )
@@ -198,11 +200,13 @@ class Predictor:
         await self._send(asked, list(zip(pending, asked.records, strict=True)), version=asked.version)
         return [self._ticket(each, asked) for each in pending]
 
-    async def _accept_cached(self, asked: Asked, record: Record, version: str) -> Ticket:
-        key = self._cache.key(asked, record, version)
-        kept = await self._cache.look_up(asked, key)
-        if kept is not None:
-            return await self._answered(asked, kept)
+    async def _accept_cached(self, asked: Asked, record: Record, version: "asyncio.Future[str]") -> Ticket:
+        found = await self._cache.find(asked, record, version)
+        if found.kept is not None:
+            return await self._answered(asked, found.kept)
+        if not found.key:
+            (ticket,) = await self._accept_uncached(asked)
+            return ticket
         self._admission.check(asked.queue)
         if asked.deadline is not None:
             # A computation that others share must not end with the deadline of one of them.
@@ -210,7 +214,7 @@ class Predictor:
             pending = self._pending(asked)
             await self._send(asked, [(pending, record)], version=asked.version)
             return self._ticket(pending, asked)
-        flight, is_ours = await self._flights.join(asked, FlightKey(key, asked.queue, asked.version))
+        flight, is_ours = await self._flights.join(asked, FlightKey(found.key, asked.queue, asked.version))
         if flight.kept is not None:
             return await self._answered(asked, flight.kept)
         self._metrics.cache(asked.model.name, "miss" if is_ours else "coalesced")

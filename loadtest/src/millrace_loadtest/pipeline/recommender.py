@@ -1,7 +1,7 @@
 """From an event in Kafka to the user's fresh recommendations in Redis, at 200 events a second, on one machine.
 
 Real servers in containers, and our own processes beside them: the generator, the bridge, a worker that serves and one
-that trains. The model is trained twice while events go on, so the figures include what training takes from serving. All
+that trains. The model is trained anew while events go on, so the figures include what training takes from serving. All
 events are timed by the worker, after its write; probes are timed from outside as well, by whoever reads Redis.
 """
 
@@ -26,6 +26,7 @@ from millrace_contracts.queues import EXCHANGE
 from millrace_contracts.tasks import RUN_PIPELINE
 from millrace_contracts.wire import task_message
 from millrace_loadtest.pipeline import servers
+from millrace_loadtest.pipeline.picture import draw
 from millrace_loadtest.pipeline.servers import Program, wait_for
 from millrace_recommender import layout
 from millrace_recommender.recommendations import HitCount
@@ -186,6 +187,7 @@ def measure(course: Course, folder: Path) -> dict[str, Any]:
             **_latencies("probe", rig.probes),
             "training_runs": runs,
             "hit_rate": hit_rates(board),
+            "course": course_of(board, began_at=board.read_at - (time.monotonic() - began)),
         }
 
 
@@ -206,6 +208,19 @@ def hit_rates(board: Scoreboard) -> dict[str, dict[str, float | int | None]]:
             "events": sum(slot.events for slot in slots),
         }
     return rates
+
+
+def course_of(board: Scoreboard, *, began_at: float) -> list[dict[str, Any]]:
+    """Say how hits went on, by version, in seconds after the beginning."""
+    return [
+        {
+            "at_seconds": round(slot.began_at - began_at, 1),
+            "version": slot.version,
+            "events": slot.events,
+            "hits": slot.hits,
+        }
+        for slot in board.slots
+    ]
 
 
 def _rate(slots: Sequence[Any]) -> float | None:
@@ -295,13 +310,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--rate", type=float, default=200.0, help="events a second")
-    parser.add_argument("--train-after", type=float, nargs="*", default=[40.0, 160.0], metavar="SECONDS")
-    parser.add_argument("--seconds", type=float, default=240.0)
+    parser.add_argument("--train-after", type=float, nargs="*", default=[40.0, 160.0, 280.0], metavar="SECONDS")
+    parser.add_argument("--seconds", type=float, default=400.0)
+    parser.add_argument("--picture", type=Path, help="where to draw how hits went on")
     arguments = parser.parse_args()
     course = Course(events_per_second=arguments.rate, train_after=arguments.train_after, ends_after=arguments.seconds)
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         figures = measure(course, Path(folder))
     arguments.report.write_text(json.dumps(figures, indent=2) + "\n")
+    if arguments.picture:
+        draw(figures["course"], arguments.picture)
     print(json.dumps(figures, indent=2))  # noqa: T201 - the report is for the terminal
     return 0
 

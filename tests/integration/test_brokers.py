@@ -18,8 +18,9 @@ from waiters import wait_until
 from worker_jobs import Job, Platform
 
 from millrace_contracts import ledger
+from millrace_contracts.inputs import InlineInput
 from millrace_contracts.ledger import Field
-from millrace_contracts.tasks import PREDICT_SHARD, InlineInput, PlanTask
+from millrace_contracts.tasks import PREDICT_SHARD, PlanTask
 from millrace_operator.actuation.plan_broker import PlanBroker
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.clock import Clock

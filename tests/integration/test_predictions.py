@@ -14,6 +14,7 @@ from waiters import wait_until
 from worker_jobs import Platform
 
 from millrace_contracts.models import ModelDescription, signature_key
+from millrace_contracts.outputs import KafkaOutput
 from millrace_contracts.predictions import (
     PREDICT_EVENTS,
     CachedAnswer,
@@ -24,7 +25,6 @@ from millrace_contracts.predictions import (
     prediction_key,
 )
 from millrace_contracts.streams import StreamBatch, StreamRecord, done_key
-from millrace_contracts.tasks import KafkaOutput
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from waiters import wait_until
 from worker_jobs import Job, Platform
 
 from millrace_contracts import ledger
+from millrace_contracts.inputs import InlineShard, Shard
 from millrace_contracts.ledger import Field
-from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, InlineShard, Shard, ShardTask
+from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, ShardTask
 
 RECORDS = 60
 """Of the model "slow", 50 ms each: three seconds of work at least, in shards of 0.2 s."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from worker_jobs import Platform, claim_output
 
-from millrace_contracts.tasks import ClaimInput
+from millrace_contracts.inputs import ClaimInput
 
 
 def test_an_unknown_model_is_named_with_those_that_there_are(pool: Platform) -> None:

@@ -16,22 +16,11 @@ from waiters import wait_until
 from worker_process import WorkerProcess
 
 from millrace_contracts import ledger, results
+from millrace_contracts.inputs import ClaimInput, InlineInput, Input, Reading
 from millrace_contracts.ledger import Field, State
+from millrace_contracts.outputs import ClaimOutput, Output, RedisOutput
 from millrace_contracts.queues import dead_letter_queue
-from millrace_contracts.tasks import (
-    PLAN,
-    Batching,
-    ClaimInput,
-    ClaimOutput,
-    InlineInput,
-    Input,
-    JobRef,
-    JobSpec,
-    ModelRef,
-    Output,
-    PlanTask,
-    RedisOutput,
-)
+from millrace_contracts.tasks import PLAN, Batching, JobRef, JobSpec, ModelRef, PlanTask
 from millrace_worker import topology
 from millrace_worker.app import create_app
 from millrace_worker.publishing import Publisher
@@ -114,7 +103,7 @@ class Platform:
             model=ModelRef(name=model),
             output=output or RedisOutput(ttl_seconds=600),
             queue=self.queue,
-            key_field=key_field,
+            reading=Reading(key_field=key_field),
             batching=Batching(**batching),
             request_timeout_seconds=10,
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from millrace_contracts.tasks import Payload
+from millrace_contracts.payload import Payload
 
 PREPARE: Final = "millrace.pipeline.prepare"
 SHARD: Final = "millrace.pipeline.shard"

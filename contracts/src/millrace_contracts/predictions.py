@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from millrace_contracts.tasks import ModelRef, Payload
+from millrace_contracts.payload import Payload
+from millrace_contracts.tasks import ModelRef
 
 PREDICT: Final = "millrace.predict"
 PREDICT_EVENTS: Final = "millrace.predict_events"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from millrace_contracts.tasks import Payload
+from millrace_contracts.payload import Payload
 
 SHORTEST_JOB_INTERVAL_SECONDS: Final = 60
 """A job is named after the minute of its tick."""

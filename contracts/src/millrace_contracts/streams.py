@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from millrace_contracts.tasks import Payload
+from millrace_contracts.payload import Payload
 
 
 class StreamRecord(Payload):

@@ -1,24 +1,23 @@
-"""Task names and their payloads, as JSON keyword arguments of Celery messages.
+"""Task names and their payloads, as JSON keyword arguments of Celery messages."""
 
-A payload carries all that its task needs, so a worker never asks the Kubernetes API. `extra="forbid"` makes a message
-from a newer version fail loudly (and reach the dead-letter queue) instead of being half understood.
-"""
+from enum import StrEnum
+from typing import Any, Final, Literal
 
-from typing import Annotated, Any, Final, Literal
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
+from millrace_contracts.inputs import Input, Reading, Shard
+from millrace_contracts.outputs import Output, Writing
+from millrace_contracts.payload import Payload
 
 PLAN: Final = "millrace.plan"
 PREDICT_SHARD: Final = "millrace.predict_shard"
 FINALIZE: Final = "millrace.finalize"
+NOTIFY: Final = "millrace.notify"
 RUN_PIPELINE: Final = "millrace.run_pipeline"
 SUBMIT_JOB: Final = "millrace.submit_job"
 
-
-class Payload(BaseModel):
-    """Base of everything that crosses the broker."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+DEFAULT_PRIORITY: Final = 4
+"""What a quorum queue gives a message that names none."""
 
 
 class JobRef(Payload):
@@ -46,53 +45,62 @@ class Batching(Payload):
     max_in_flight_requests: int = Field(default=4, ge=1, le=64)
 
 
+class RetryAction(StrEnum):
+    """What a rule does with a record that stands alone and failed."""
+
+    RETRY = "Retry"
+    """Try again within `max_retries_per_record`, then fail the record."""
+    FAIL_RECORD = "FailRecord"
+    """Fail it at once."""
+    FAIL_JOB = "FailJob"
+    """Stop the whole job with RetriesExhausted."""
+    IGNORE = "Ignore"
+    """Fail it at once, and leave it out of the failure budget."""
+
+
+class RetryRule(Payload):
+    """Matches an answer of Triton by its gRPC status and by words of its message; an empty condition matches any."""
+
+    action: RetryAction
+    on_codes: list[str] = Field(default=[], max_length=20)
+    """gRPC status names: INTERNAL, INVALID_ARGUMENT, ..."""
+    on_message_contains: str = Field(default="", max_length=256)
+
+
+class Backoff(Payload):
+    """Pauses between the tries of one record: growing, at most so long, and spread where `jitter` is Full."""
+
+    initial_delay_seconds: int = Field(default=1, ge=0, le=3600)
+    max_delay_seconds: int = Field(default=60, ge=0, le=3600)
+    multiplier_percent: int = Field(default=200, ge=100, le=1000)
+    jitter: Literal["Full", "None"] = "Full"
+
+
 class RetryPolicy(Payload):
     """Retries of a record that the model failed on; an unreachable or overloaded Triton never spends them."""
 
     max_retries_per_record: int = Field(default=3, ge=0, le=100)
+    backoff: Backoff = Backoff()
+    rules: list[RetryRule] = Field(default=[], max_length=20)
+    """The first that matches counts. Without a match INVALID_ARGUMENT and OUT_OF_RANGE fail the record, else Retry."""
+    isolate_failures: Literal["Bisect", "None"] = "Bisect"
+    """None fails all records of a batch together."""
 
 
-class InlineInput(Payload):
-    """Records that stood in the PredictionJob itself."""
+class FailureBudget(Payload):
+    """How many failed records end the whole job at once; None is without limit."""
 
-    kind: Literal["inline"] = "inline"
-    records: list[dict[str, Any]]
-
-
-class ClaimInput(Payload):
-    """A JSONL file on a PersistentVolumeClaim that the workers mount."""
-
-    kind: Literal["persistentVolumeClaim"] = "persistentVolumeClaim"
-    claim_name: str
-    path: str
+    max_failed_records: int | None = Field(default=None, ge=0)
+    max_failed_percent: int | None = Field(default=None, ge=0, le=100)
+    """Of the records that are done, once `min_records` are."""
+    min_records: int = Field(default=100, ge=1)
 
 
-class RedisOutput(Payload):
-    """Results as fields of a Redis hash, one per record, gone after the time to live."""
+class CacheUse(Payload):
+    """Whether equal records take their outputs from the prediction cache, and new ones are kept there."""
 
-    kind: Literal["redis"] = "redis"
-    ttl_seconds: int = Field(default=86_400, ge=1)
-
-
-class ClaimOutput(Payload):
-    """Results as JSONL part files in a folder of a PersistentVolumeClaim that the workers mount."""
-
-    kind: Literal["persistentVolumeClaim"] = "persistentVolumeClaim"
-    claim_name: str
-    path: str
-
-
-class KafkaOutput(Payload):
-    """Results as keyed Kafka messages, each confirmed before its shard counts: the record's key, its RecordResult."""
-
-    kind: Literal["kafka"] = "kafka"
-    topic: str = Field(min_length=1, max_length=249)
-    errors_topic: str = Field(default="", max_length=249)
-    """Where RecordFailures go; empty sends them to `topic` as well, with the header millrace-outcome: failed."""
-
-
-Input = Annotated[InlineInput | ClaimInput, Field(discriminator="kind")]
-Output = Annotated[RedisOutput | ClaimOutput | KafkaOutput, Field(discriminator="kind")]
+    mode: Literal["Off", "Read", "ReadWrite"] = "Off"
+    ttl_seconds: int = Field(default=3600, ge=1, le=2_592_000)
 
 
 class JobSpec(Payload):
@@ -103,45 +111,35 @@ class JobSpec(Payload):
     output: Output
     queue: str
     """The queue of the pool that predicts."""
-    key_field: str = ""
-    """The record field that names a record; empty uses "<file>:<line>" ("inline:<n>")."""
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict, max_length=32)
+    """Request parameters of every call of Triton."""
+    outputs: list[str] = Field(default=[], max_length=64)
+    """Names of the model's outputs that are wanted; empty is all."""
+    reading: Reading = Reading()
+    writing: Writing = Writing()
     batching: Batching = Batching()
     retry: RetryPolicy = RetryPolicy()
+    budget: FailureBudget = FailureBudget()
+    cache: CacheUse = CacheUse()
     request_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    priority: int = Field(default=DEFAULT_PRIORITY, ge=0, le=9)
+    """Of the job's messages in the queue; higher goes first."""
+    dry_run: bool = False
+    """Read and check every record against the model, and compute nothing; errors are written, results are not."""
+    checkpoint: bool = True
+    """Note each shard's counts beside its results, so that a job whose ledger Redis lost goes on where it was."""
 
 
 class PlanTask(Payload):
-    """Cut the input into shards, publish them, and record the totals."""
+    """Cut the input into shards, record the totals, and publish the first window of shards.
+
+    Where the ledger has an index already it is not cut again: what is not done is published anew.
+    """
 
     spec: JobSpec
     input: Input
-
-
-class InlineShard(Payload):
-    """The records themselves."""
-
-    kind: Literal["inline"] = "inline"
-    records: list[dict[str, Any]]
-
-
-class FileShard(Payload):
-    """A byte range of the input file that begins and ends at line boundaries."""
-
-    kind: Literal["persistentVolumeClaim"] = "persistentVolumeClaim"
-    claim_name: str
-    path: str
-    offset_bytes: int = Field(ge=0)
-    length_bytes: int = Field(ge=0)
-
-
-class Shard(Payload):
-    """A consecutive range of records: the unit of delivery, retry and counting."""
-
-    index: int = Field(ge=0)
-    first_line: int = Field(ge=1)
-    """Line number of the shard's first line in the file, or position of its first inline record, counted from 1."""
-    record_count: int = Field(ge=1)
-    source: Annotated[InlineShard | FileShard, Field(discriminator="kind")]
+    window: int = Field(default=64, ge=1, le=10_000)
+    """How many shards of this job may be out at a time, so that other jobs of the pool get their turn."""
 
 
 class ShardTask(Payload):
@@ -149,9 +147,29 @@ class ShardTask(Payload):
 
     spec: JobSpec
     shard: Shard
+    epoch: int = 0
+    """Of its publication; the ledger's is higher after a resume, and what was out before is then left alone."""
+    redrive: bool = False
+    """Somebody took it out of the dead-letter queue: its records failed before and are counted already."""
 
 
 class FinalizeTask(Payload):
     """Write the manifest of a job whose shards are all done."""
 
     spec: JobSpec
+
+
+class NotifyTask(Payload):
+    """Tell one receiver of one event of a job; repeated until it takes it, or until the event is a day old."""
+
+    job: JobRef
+    event: Literal["Started", "Succeeded", "PartiallySucceeded", "Failed", "Suspended"]
+    at: float
+    """Seconds since the epoch."""
+    body: dict[str, Any]
+    """What the receiver gets as JSON: namespace, name, uid, event, state, reason, message, records, output."""
+    webhook_url: str = ""
+    webhook_secret: str = ""
+    """Name of a file in the workers' folder of notification secrets, which signs the body; empty sends no signature."""
+    kafka_topic: str = ""
+    """Where the body goes as a message; exactly one of this and `webhook_url` is given."""

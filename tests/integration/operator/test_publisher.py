@@ -9,7 +9,9 @@ from broker_client import BrokerClient
 from containers import Container
 from waiters import wait_until
 
-from millrace_contracts.tasks import PLAN, ClaimInput, JobRef, JobSpec, ModelRef, PlanTask, RedisOutput
+from millrace_contracts.inputs import ClaimInput
+from millrace_contracts.outputs import RedisOutput
+from millrace_contracts.tasks import PLAN, JobRef, JobSpec, ModelRef, PlanTask
 from millrace_operator.actuation.plan_broker import PlanBroker
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.errors import PublishError

@@ -8,15 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from millrace_contracts import ledger, metrics, results
-from millrace_contracts.tasks import (
-    ClaimOutput,
-    InlineInput,
-    JobRef,
-    JobSpec,
-    ModelRef,
-    PlanTask,
-    RedisOutput,
-)
+from millrace_contracts.inputs import InlineInput
+from millrace_contracts.outputs import ClaimOutput, RedisOutput
+from millrace_contracts.tasks import JobRef, JobSpec, ModelRef, PlanTask
 
 
 def plan_task(records: list[dict[str, Any]], output: RedisOutput | ClaimOutput) -> PlanTask:

@@ -11,16 +11,9 @@ from celery.exceptions import Reject, Retry
 from pydantic import SecretStr
 
 from millrace_contracts.errors import JobFailure
-from millrace_contracts.tasks import (
-    PREDICT_SHARD,
-    InlineShard,
-    JobRef,
-    JobSpec,
-    ModelRef,
-    RedisOutput,
-    Shard,
-    ShardTask,
-)
+from millrace_contracts.inputs import InlineShard, Shard
+from millrace_contracts.outputs import RedisOutput
+from millrace_contracts.tasks import PREDICT_SHARD, JobRef, JobSpec, ModelRef, ShardTask
 from millrace_worker import delivery, redelivery
 from millrace_worker.context import Context
 from millrace_worker.errors import LedgerUnavailable, ModelMissing, TritonUnavailable

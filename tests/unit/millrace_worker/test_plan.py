@@ -8,18 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace_contracts.inputs import ClaimInput, InlineInput, Input
+from millrace_contracts.outputs import RedisOutput
 from millrace_contracts.results import RecordFailure
-from millrace_contracts.tasks import (
-    Batching,
-    ClaimInput,
-    InlineInput,
-    Input,
-    JobRef,
-    JobSpec,
-    ModelRef,
-    PlanTask,
-    RedisOutput,
-)
+from millrace_contracts.tasks import Batching, JobRef, JobSpec, ModelRef, PlanTask
 from millrace_worker.records import Record, read_records
 from millrace_worker.storage.claims import Claims
 from millrace_worker.tasks.plan import cut

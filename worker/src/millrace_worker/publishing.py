@@ -9,8 +9,9 @@ from kombu import Exchange
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from millrace_contracts.payload import Payload
 from millrace_contracts.predictions import PREDICT, Prediction, PredictTask
-from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, Payload, ShardTask
+from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, ShardTask
 from millrace_worker import topology
 from millrace_worker.broker.kinds import BrokerKind
 from millrace_worker.errors import BrokerUnavailable

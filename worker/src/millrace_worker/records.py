@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from millrace_contracts.errors import RecordError
+from millrace_contracts.inputs import FileShard, InlineShard, Shard
 from millrace_contracts.results import ErrorDetail, RecordFailure
-from millrace_contracts.tasks import FileShard, InlineShard, Shard
 from millrace_worker.errors import InputUnusable
 from millrace_worker.storage import jsonl
 from millrace_worker.storage.claims import Claims, input_error
@@ -30,16 +30,17 @@ def read_records(shard: Shard, *, key_field: str, claims: Claims) -> list[Record
             (shard.first_line + i, record, "") for i, record in enumerate(source.records)
         )
         return list(_named(numbered, origin="inline", key_field=key_field))
-    file = claims.input_file(source.claim_name, source.path)
+    if not isinstance(source, FileShard):
+        raise InputUnusable("this version reads files on claims")
+    claim, path = _on_claim(source)
+    file = claims.input_file(claim, path)
     try:
-        records = list(
-            _named(_parsed(file, shard, source), origin=PurePosixPath(source.path).name, key_field=key_field)
-        )
+        records = list(_named(_parsed(file, shard, source), origin=PurePosixPath(path).name, key_field=key_field))
     except OSError as error:
-        raise input_error(error, claim=source.claim_name, path=source.path) from error
+        raise input_error(error, claim=claim, path=path) from error
     if len(records) != shard.record_count:
         raise InputUnusable(
-            f'"{source.path}" on claim "{source.claim_name}" changed while the job ran: from line {shard.first_line} '
+            f'"{path}" on claim "{claim}" changed while the job ran: from line {shard.first_line} '
             f"on there were {shard.record_count} records and are {len(records)}; create the job anew"
         )
     return records
@@ -51,12 +52,19 @@ def fail(record: Record, code: RecordError, message: str, *, attempts: int = 1) 
     return RecordFailure(key=record.key, line=record.line, error=detail, input=record.value)
 
 
+def _on_claim(source: FileShard) -> tuple[str, str]:
+    if not source.file.uri.startswith("claim:"):
+        raise InputUnusable("this version reads files on claims")
+    claim, _, path = source.file.uri.removeprefix("claim:").partition("/")
+    return claim, path
+
+
 def _parsed(file: Path, shard: Shard, source: FileShard) -> Iterator[tuple[int, Any, str]]:
     """Answer line number, value and what is wrong; a malformed line keeps its text as value."""
     extent = jsonl.Extent(
         first_line=shard.first_line,
-        offset_bytes=source.offset_bytes,
-        length_bytes=source.length_bytes,
+        offset_bytes=source.offset,
+        length_bytes=source.length,
         record_count=shard.record_count,
     )
     for line in jsonl.read(file, extent):

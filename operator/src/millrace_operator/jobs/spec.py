@@ -9,21 +9,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from millrace_contracts.tasks import (
-    Batching,
-    ClaimInput,
-    ClaimOutput,
-    InlineInput,
-    Input,
-    JobRef,
-    JobSpec,
-    KafkaOutput,
-    ModelRef,
-    Output,
-    PlanTask,
-    RedisOutput,
-    RetryPolicy,
-)
+from millrace_contracts.inputs import ClaimInput, InlineInput, Input, Reading
+from millrace_contracts.outputs import ClaimOutput, KafkaOutput, Output, RedisOutput
+from millrace_contracts.tasks import Batching, JobRef, JobSpec, ModelRef, PlanTask, RetryPolicy
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.errors import OperatorError
 
@@ -62,7 +50,7 @@ def _job_spec(job: PredictionJob, queue: str) -> JobSpec:
         model=ModelRef(name=model["name"], version=model.get("version", "")),
         output=_output(spec["output"]),
         queue=queue,
-        key_field=spec["input"].get("keyField", ""),
+        reading=Reading(key_field=spec["input"].get("keyField", "")),
         batching=Batching(
             records_per_task=batching.get("recordsPerTask", 512),
             max_batch_size=batching.get("maxBatchSize"),

@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 from operator_jobs import UID, job
 
-from millrace_contracts.tasks import ClaimInput, ClaimOutput, InlineInput, KafkaOutput, PlanTask, RedisOutput
+from millrace_contracts.inputs import ClaimInput, InlineInput
+from millrace_contracts.outputs import ClaimOutput, KafkaOutput, RedisOutput
+from millrace_contracts.tasks import PlanTask
 from millrace_operator.jobs.spec import INLINE_LIMIT_BYTES, SpecRefused, build_plan
 
 CLAIM = {"claimName": "digits", "path": "held-out.jsonl"}
@@ -25,25 +27,25 @@ def test_every_field_of_the_spec_reaches_the_plan() -> None:
         "spec": {
             "job": {"namespace": "millrace", "name": "digits", "uid": UID},
             "model": {"name": "digits", "version": "3"},
-            "output": {"kind": "persistentVolumeClaim", "claim_name": "out", "path": "a/b"},
+            "output": {"claim_name": "out", "path": "a/b"},
             "queue": "gpu",
-            "key_field": "id",
+            "reading": {"key_field": "id"},
             "batching": {"records_per_task": 7, "max_batch_size": 8, "max_in_flight_requests": 9},
             "retry": {"max_retries_per_record": 0},
             "request_timeout_seconds": 11,
         },
-        "input": {"kind": "persistentVolumeClaim", "claim_name": "digits", "path": "held-out.jsonl"},
-    } == plan.model_dump(mode="json")
+        "input": {"claim_name": "digits", "path": "held-out.jsonl"},
+    } == plan.model_dump(mode="json", exclude_defaults=True)
 
 
 def test_what_the_schema_defaults_may_be_absent() -> None:
     plan = build_plan(job(output={"redis": {}}, input={"persistentVolumeClaim": CLAIM}), queue="q")
-    assert PlanTask.model_fields.keys() == {"spec", "input"}
+    assert PlanTask.model_fields.keys() == {"spec", "input", "window"}
     assert (512, None, 4) == tuple(plan.spec.batching.model_dump().values())
     assert (3, 60, "", "") == (
         plan.spec.retry.max_retries_per_record,
         plan.spec.request_timeout_seconds,
-        plan.spec.key_field,
+        plan.spec.reading.key_field,
         plan.spec.model.version,
     )
     assert RedisOutput(ttl_seconds=86_400) == plan.spec.output

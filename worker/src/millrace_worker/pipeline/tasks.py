@@ -15,8 +15,9 @@ from celery import chain, chord
 from pydantic import TypeAdapter, ValidationError
 
 from millrace_contracts import pipelines as contract
+from millrace_contracts.payload import Payload
 from millrace_contracts.pipelines import PipelineRun, PipelineSpec, RunPipeline, RunState, ShardStep, StepLost, StepTask
-from millrace_contracts.tasks import RUN_PIPELINE, Payload
+from millrace_contracts.tasks import RUN_PIPELINE
 from millrace_worker import topology
 from millrace_worker.context import Context
 from millrace_worker.errors import BrokerUnavailable

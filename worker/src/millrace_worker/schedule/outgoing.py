@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millrace_contracts.pipelines import RunPipeline
 from millrace_contracts.queues import SYSTEM_QUEUE
 from millrace_contracts.schedules import ScheduleEntry, SubmitJobTask, run_id
-from millrace_contracts.tasks import RUN_PIPELINE, SUBMIT_JOB, Payload
+from millrace_contracts.tasks import RUN_PIPELINE, SUBMIT_JOB
+
+if TYPE_CHECKING:
+    from millrace_contracts.payload import Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,10 @@ from typing import Protocol
 
 import redis
 
+from millrace_contracts.outputs import ClaimOutput, KafkaOutput, RedisOutput
 from millrace_contracts.results import Manifest, RecordFailure, RecordResult
-from millrace_contracts.tasks import ClaimOutput, JobSpec, KafkaOutput
+from millrace_contracts.tasks import JobSpec
+from millrace_worker.errors import OutputUnwritable
 from millrace_worker.kafka_message import KafkaSender
 from millrace_worker.storage.claim_results import ClaimResults
 from millrace_worker.storage.claims import Claims
@@ -46,4 +48,6 @@ def open_destination(
         return ClaimResults(claims, claim=output.claim_name, path=output.path)
     if isinstance(output, KafkaOutput):
         return KafkaResults(kafka(), client, job=spec.job, topic=output.topic, errors_topic=output.errors_topic)
+    if not isinstance(output, RedisOutput):
+        raise OutputUnwritable("this version writes to claims, Redis and Kafka")
     return RedisResults(client, uid=spec.job.uid, ttl_seconds=output.ttl_seconds)

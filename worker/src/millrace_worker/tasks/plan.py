@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from millrace_contracts.tasks import FileShard, InlineInput, InlineShard, PlanTask, Shard, ShardTask
+from millrace_contracts.inputs import ClaimInput, FileRef, FileShard, InlineInput, InlineShard, Shard
+from millrace_contracts.tasks import PlanTask, ShardTask
 from millrace_worker.context import Context
 from millrace_worker.errors import InputHasNoRecords, InputUnusable
 from millrace_worker.logs import get_logger
@@ -44,9 +45,9 @@ def _all_shards(task: PlanTask, claims: Claims) -> list[Shard]:
     shards = list(islice(cut(task, claims), MAX_SHARDS + 1))
     if not shards:
         where = (
-            "the input"
-            if isinstance(task.input, InlineInput)
-            else f'"{task.input.path}" on claim "{task.input.claim_name}"'
+            f'"{task.input.path}" on claim "{task.input.claim_name}"'
+            if isinstance(task.input, ClaimInput)
+            else "the input"
         )
         raise InputHasNoRecords(
             f"{where} has no record: it is empty or has blank lines only; put one JSON object a line"
@@ -67,6 +68,8 @@ def cut(task: PlanTask, claims: Claims) -> Iterator[Shard]:
             part = source.records[start : start + size]
             yield Shard(index=index, first_line=start + 1, record_count=len(part), source=InlineShard(records=part))
         return
+    if not isinstance(source, ClaimInput):
+        raise InputUnusable("this version reads inline records and files on claims")
     file = claims.input_file(source.claim_name, source.path)
     try:
         for index, extent in enumerate(jsonl.cut(file, records_per_extent=size)):
@@ -75,10 +78,9 @@ def cut(task: PlanTask, claims: Claims) -> Iterator[Shard]:
                 first_line=extent.first_line,
                 record_count=extent.record_count,
                 source=FileShard(
-                    claim_name=source.claim_name,
-                    path=source.path,
-                    offset_bytes=extent.offset_bytes,
-                    length_bytes=extent.length_bytes,
+                    file=FileRef(uri=f"claim:{source.claim_name}/{source.path}"),
+                    offset=extent.offset_bytes,
+                    length=extent.length_bytes,
                 ),
             )
     except OSError as error:

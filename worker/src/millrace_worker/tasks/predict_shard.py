@@ -61,7 +61,7 @@ def predict_shard(task: ShardTask, context: Context) -> None:
 
 def _compute(task: ShardTask, context: Context) -> ShardOutcome:
     spec = task.spec
-    records = read_records(task.shard, key_field=spec.key_field, claims=context.claims)
+    records = read_records(task.shard, key_field=spec.reading.key_field, claims=context.claims)
     models = context.models()
     signature = models.describe(spec.model.name, spec.model.version, timeout_seconds=DESCRIBE_TIMEOUT_SECONDS)
     failures = {i: record for i, record in enumerate(records) if isinstance(record, RecordFailure)}
@@ -120,7 +120,7 @@ def _give_up(task: ShardTask, context: Context) -> ShardOutcome:
         f"each of {MAX_STARTS} workers that began this record's shard died or ran into the task time limit "
         f"({context.settings.task_time_limit_seconds} s); see the logs of the pool's pods, or lower recordsPerTask"
     )
-    records = read_records(task.shard, key_field=task.spec.key_field, claims=context.claims)
+    records = read_records(task.shard, key_field=task.spec.reading.key_field, claims=context.claims)
     failures = [
         record
         if isinstance(record, RecordFailure)

@@ -8,6 +8,8 @@ class RecordError(StrEnum):
 
     MALFORMED_JSON = "MalformedJSON"
     """The line is not a JSON object."""
+    MALFORMED_ROW = "MalformedRow"
+    """A row of a CSV or Parquet file that cannot be read."""
     INVALID_RECORD = "InvalidRecord"
     """A tensor is missing, or has the wrong shape or type."""
     DUPLICATE_KEY = "DuplicateKey"
@@ -16,8 +18,8 @@ class RecordError(StrEnum):
     """Triton refused this record alone (INVALID_ARGUMENT)."""
     INFERENCE_FAILED = "InferenceFailed"
     """The model failed on this record alone, after all retries."""
-    WORKER_LOST = "WorkerLost"
-    """The worker died each time it held this record's shard."""
+    POISON_MESSAGE = "PoisonMessage"
+    """Each worker that held this record died or ran out of time; its message is in the dead-letter queue."""
 
 
 class JobFailure(StrEnum):
@@ -32,3 +34,9 @@ class JobFailure(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     ALL_RECORDS_FAILED = "AllRecordsFailed"
     CANCELLED = "Cancelled"
+    QUEUEING_DEADLINE_EXCEEDED = "QueueingDeadlineExceeded"
+    FAILURE_BUDGET_EXCEEDED = "FailureBudgetExceeded"
+    RETRIES_EXHAUSTED = "RetriesExhausted"
+    """A retry rule with the action FailJob matched."""
+    INPUT_CHANGED = "InputChanged"
+    """A file is not what it was when the job was planned."""

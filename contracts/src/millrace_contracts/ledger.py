@@ -38,9 +38,56 @@ def failures_key(uid: str) -> str:
     return f"millrace:{{{uid}}}:failures"
 
 
+def index_key(uid: str) -> str:
+    """String: where each shard lies, as entries of `millrace_contracts.shard_index`; written once, by the plan."""
+    return f"millrace:{{{uid}}}:index"
+
+
+def files_key(uid: str) -> str:
+    """String: the files that entries of the index name by their number, as a JSON list of FileRef."""
+    return f"millrace:{{{uid}}}:files"
+
+
+def feeds_key(uid: str) -> str:
+    """Hash: who is to publish shards ("plan", or the index of a shard that is done) -> their indices, as a JSON list.
+
+    It stands from the moment when the shards were given out until the broker confirmed them. So whoever is delivered
+    again finds what it still has to publish.
+    """
+    return f"millrace:{{{uid}}}:feeds"
+
+
+def suspects_key(uid: str) -> str:
+    """Hash: shard index -> JSON list of record positions that were at work when its worker was last seen."""
+    return f"millrace:{{{uid}}}:suspects"
+
+
+def poison_key(uid: str) -> str:
+    """Hash: shard index -> JSON list of record positions that end each worker that holds them."""
+    return f"millrace:{{{uid}}}:poison"
+
+
+def parts_key(uid: str) -> str:
+    """Hash: shard index -> JSON list of the parts that it wrote, each a `millrace_contracts.results.Part`."""
+    return f"millrace:{{{uid}}}:parts"
+
+
 def ledger_keys(uid: str) -> tuple[str, ...]:
     """Every key that the ledger of a job may have, without its results."""
-    return (job_key(uid), done_key(uid), in_flight_key(uid), starts_key(uid), failures_key(uid))
+    makers = (
+        job_key,
+        done_key,
+        in_flight_key,
+        starts_key,
+        failures_key,
+        index_key,
+        files_key,
+        feeds_key,
+        suspects_key,
+        poison_key,
+        parts_key,
+    )
+    return tuple(make(uid) for make in makers)
 
 
 class Field:
@@ -71,6 +118,22 @@ class Field:
     STOP_REASON: Final = "stop_reason"
     """A JobFailure. Once set, shards do nothing more; the first reason stays."""
     STOP_MESSAGE: Final = "stop_message"
+    EPOCH: Final = "epoch"
+    """How often all that was not done was published anew (after a resume, or because messages were lost)."""
+    SUSPENDED: Final = "suspended"
+    """Present while the job is suspended: shards that are running finish, others do nothing."""
+    SHARDS_DISPATCHED: Final = "shards_dispatched"
+    """How far shards were given out in this epoch; those from here on are held back, and wait in no queue."""
+    WINDOW: Final = "window"
+    CACHED: Final = "cached"
+    """Of the succeeded, those that the prediction cache answered."""
+    IGNORED: Final = "ignored"
+    """Of the failed, those that a retry rule leaves out of the budget."""
+    DEAD_LETTERED: Final = "dead_lettered"
+    """Records that ended their workers and lie in the dead-letter queue now."""
+    MAX_FAILED_RECORDS: Final = "max_failed_records"
+    MAX_FAILED_PERCENT: Final = "max_failed_percent"
+    MIN_RECORDS: Final = "min_records"
 
 
 class State:
@@ -81,7 +144,7 @@ class State:
     DISPATCHING: Final = "dispatching"
     """The totals are known; shards are being published."""
     DISPATCHED: Final = "dispatched"
-    """Every shard was confirmed by the broker."""
+    """The first window of shards was confirmed by the broker; each shard that is done brings the next."""
     FINALIZED: Final = "finalized"
     """The manifest is written."""
 
@@ -96,6 +159,10 @@ class BeginShard:
     """Counted already, all others too, but the job is not finalized: publish finalize (again)."""
     STOPPED: Final = "stopped"
     """The job was stopped or is gone."""
+    SUSPENDED: Final = "suspended"
+    """Nothing is to be done now; a resume publishes the shard anew."""
+    STALE: Final = "stale"
+    """It was published anew since; this message is to be forgotten."""
     POISON: Final = "poison"
     """The shard was begun too often without an end: fail its records."""
 
@@ -110,15 +177,44 @@ return 1
 """Make a job's ledger, once. `jobs` is outside the hash tag: on Redis Cluster the operator runs its HSET apart."""
 
 BEGIN_DISPATCH: Final = """
--- KEYS: job.  ARGV: total, shards_total, output_uri, now.
--- Answers 1 if shards are to be published, 0 if that is done, the job was stopped, or it is gone.
-local state = redis.call('HGET', KEYS[1], 'state')
-if not state or redis.call('HEXISTS', KEYS[1], 'stop_reason') == 1 then return 0 end
-if state ~= 'submitted' and state ~= 'dispatching' then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'dispatching', 'total', ARGV[1], 'shards_total', ARGV[2], 'output_uri', ARGV[3],
-  'last_progress_at', ARGV[4])
-return 1
+-- KEYS: job.  ARGV: total, shards_total, output_uri, now, window, max_failed_records, max_failed_percent, min_records
+-- (empty: no limit).  Answers the epoch in which shards are to be published, or -1: that is done, or not wanted.
+local f = redis.call('HMGET', KEYS[1], 'state', 'stop_reason', 'suspended', 'epoch', 'total')
+if not f[1] or f[2] or f[3] or (f[1] ~= 'submitted' and f[1] ~= 'dispatching') then return -1 end
+redis.call('HSET', KEYS[1], 'state', 'dispatching', 'shards_total', ARGV[2], 'output_uri', ARGV[3],
+  'last_progress_at', ARGV[4], 'window', ARGV[5], 'max_failed_records', ARGV[6], 'max_failed_percent', ARGV[7],
+  'min_records', ARGV[8])
+-- What shards found since may have made the total smaller than planned.
+if not f[5] then redis.call('HSET', KEYS[1], 'total', ARGV[1]) end
+return tonumber(f[4] or '0')
 """
+
+_GIVE_OUT: Final = """
+local function give_out(job, done, feeds, who, count)
+  local f = redis.call('HMGET', job, 'shards_dispatched', 'shards_total', 'stop_reason', 'suspended')
+  if not f[2] or f[3] or f[4] or count == 0 then return {} end
+  local next, total, given = tonumber(f[1] or '0'), tonumber(f[2]), {}
+  while next < total and #given < count do
+    if redis.call('GETBIT', done, next) == 0 then given[#given + 1] = next end
+    next = next + 1
+  end
+  redis.call('HSET', job, 'shards_dispatched', next)
+  if #given > 0 then redis.call('HSET', feeds, who, cjson.encode(given)) end
+  return given
+end
+"""
+
+GIVE_OUT: Final = (
+    _GIVE_OUT
+    + """
+-- KEYS: job, done, feeds.  ARGV: who, count.  Answers indices of shards that `who` is to publish now: what was given to
+-- it and not confirmed, or else the next `count` that are not done.
+local known = redis.call('HGET', KEYS[3], ARGV[1])
+if known then return cjson.decode(known) end
+return give_out(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2]))
+"""
+)
+"""When all of them are confirmed, HDEL of `who` from the feeds."""
 
 END_DISPATCH: Final = """
 -- KEYS: job.  Answers 1 if the state changed.
@@ -128,20 +224,24 @@ return 1
 """
 
 BEGIN_SHARD: Final = """
--- KEYS: job, done, inflight, starts.  ARGV: shard, records, now, max_starts.  Answers a BeginShard value.
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'stopped' end
+-- KEYS: job, done, inflight, starts.  ARGV: shard, records, now, max_starts, epoch.
+-- Answers a BeginShard value and how often the shard was begun without an end, this time included.
+local f = redis.call('HMGET', KEYS[1], 'shards_done', 'shards_total', 'state', 'stop_reason', 'suspended', 'epoch')
+if not f[3] then return {'stopped', 0} end
 if redis.call('GETBIT', KEYS[2], ARGV[1]) == 1 then
-  local f = redis.call('HMGET', KEYS[1], 'shards_done', 'shards_total', 'state')
-  if f[1] == f[2] and f[3] ~= 'finalized' then return 'done-all' end
-  return 'done'
+  if f[1] == f[2] and f[3] ~= 'finalized' then return {'done-all', 0} end
+  return {'done', 0}
 end
-if redis.call('HEXISTS', KEYS[1], 'stop_reason') == 1 then return 'stopped' end
+if f[4] then return {'stopped', 0} end
+if tonumber(ARGV[5]) < tonumber(f[6] or '0') then return {'stale', 0} end
+if f[5] then return {'suspended', 0} end
 if redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'in_flight', ARGV[2])
 end
 redis.call('HSETNX', KEYS[1], 'first_shard_at', ARGV[3])
-if redis.call('HINCRBY', KEYS[4], ARGV[1], 1) > tonumber(ARGV[4]) then return 'poison' end
-return 'run'
+local starts = redis.call('HINCRBY', KEYS[4], ARGV[1], 1)
+if starts > tonumber(ARGV[4]) then return {'poison', starts} end
+return {'run', starts}
 """
 
 RELEASE_SHARD: Final = """
@@ -157,33 +257,91 @@ redis.call('HSET', KEYS[1], 'waiting_for', ARGV[2])
 return 1
 """
 
-FINISH_SHARD: Final = """
--- KEYS: job, done, inflight, starts, failures.
--- ARGV: shard, succeeded, failed, retried, now, model_version, failures as JSON {code: {count, message, key}}.
--- Answers 0 if the shard was counted before or the job is gone, 1 if it counts, 2 if it counts and was the last.
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 1 then return 0 end
-local records = redis.call('HGET', KEYS[3], ARGV[1])
+FINISH_SHARD: Final = (
+    _GIVE_OUT
+    + """
+-- KEYS: job, done, inflight, starts, failures, feeds, suspects, parts.
+-- ARGV: shard, succeeded, failed, retried, now, model_version, failures as JSON {code: {count, message, key}},
+--       planned records, cached, ignored, parts as JSON (or '').
+-- Answers {0 if the shard was counted before or the job is gone, 1 if it counts, 2 if it counts and was the last;
+--          index of the next shard, which this one is to publish, or -1}.
+local job, shard = KEYS[1], ARGV[1]
+if redis.call('EXISTS', job) == 0 then return {0, -1} end
+if redis.call('SETBIT', KEYS[2], shard, 1) == 1 then return {0, -1} end
+local records = redis.call('HGET', KEYS[3], shard)
 if records then
-  redis.call('HDEL', KEYS[3], ARGV[1])
-  redis.call('HINCRBY', KEYS[1], 'in_flight', -tonumber(records))
+  redis.call('HDEL', KEYS[3], shard)
+  redis.call('HINCRBY', job, 'in_flight', -tonumber(records))
 end
-redis.call('HDEL', KEYS[4], ARGV[1])
-redis.call('HINCRBY', KEYS[1], 'succeeded', ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'failed', ARGV[3])
-redis.call('HINCRBY', KEYS[1], 'retried', ARGV[4])
-redis.call('HSET', KEYS[1], 'last_progress_at', ARGV[5], 'model_version', ARGV[6], 'waiting_for', '')
+redis.call('HDEL', KEYS[4], shard)
+redis.call('HDEL', KEYS[7], shard)
+local succeeded, failed = tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('HINCRBY', job, 'succeeded', succeeded)
+redis.call('HINCRBY', job, 'failed', failed)
+redis.call('HINCRBY', job, 'retried', ARGV[4])
+redis.call('HINCRBY', job, 'cached', ARGV[9])
+redis.call('HINCRBY', job, 'ignored', ARGV[10])
+if succeeded + failed ~= tonumber(ARGV[8]) then
+  redis.call('HINCRBY', job, 'total', succeeded + failed - tonumber(ARGV[8]))
+end
+if ARGV[11] ~= '' then redis.call('HSET', KEYS[8], shard, ARGV[11]) end
+redis.call('HSET', job, 'last_progress_at', ARGV[5], 'model_version', ARGV[6], 'waiting_for', '')
 for code, failure in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[5], code .. ':count', failure.count)
   redis.call('HSETNX', KEYS[5], code .. ':message', failure.message)
   redis.call('HSETNX', KEYS[5], code .. ':key', failure.key)
 end
-if redis.call('HINCRBY', KEYS[1], 'shards_done', 1) == tonumber(redis.call('HGET', KEYS[1], 'shards_total')) then
-  redis.call('HSET', KEYS[1], 'last_shard_at', ARGV[5])
-  return 2
+local f = redis.call('HMGET', job, 'succeeded', 'failed', 'ignored', 'max_failed_records', 'max_failed_percent',
+  'min_records')
+local counted, bad = tonumber(f[1]) + tonumber(f[2]), tonumber(f[2]) - tonumber(f[3] or '0')
+local most, percent = tonumber(f[4] or ''), tonumber(f[5] or '')
+local why = nil
+if most and bad > most then
+  why = bad .. ' records failed, and failurePolicy.maxFailedRecords is ' .. most
+elseif percent and counted >= tonumber(f[6] or '1') and bad * 100 > percent * counted then
+  why = bad .. ' of ' .. counted .. ' records failed, and failurePolicy.maxFailedPercent is ' .. percent
 end
+if why and redis.call('HSETNX', job, 'stop_reason', 'FailureBudgetExceeded') == 1 then
+  redis.call('HSET', job, 'stop_message', why)
+end
+if redis.call('HINCRBY', job, 'shards_done', 1) == tonumber(redis.call('HGET', job, 'shards_total')) then
+  redis.call('HSET', job, 'last_shard_at', ARGV[5])
+  return {2, -1}
+end
+local given = give_out(job, KEYS[2], KEYS[6], shard, 1)
+return {1, given[1] or -1}
+"""
+)
+
+SUSPEND: Final = """
+-- KEYS: job.  Answers 1 if the job is suspended now, 0 if it was, has ended or is gone.
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or state == 'finalized' then return 0 end
+return redis.call('HSETNX', KEYS[1], 'suspended', '1')
+"""
+
+DISPATCH_ANEW: Final = """
+-- KEYS: job, feeds.  Answers the new epoch, or -1 if the job has ended or is gone.
+-- Ends a suspension. All that is not done is published anew by the next plan; what is out already is forgotten.
+local f = redis.call('HMGET', KEYS[1], 'state', 'stop_reason')
+if not f[1] or f[1] == 'finalized' or f[2] then return -1 end
+redis.call('HDEL', KEYS[1], 'suspended', 'plan_published_at', 'plan_publications')
+redis.call('DEL', KEYS[2])
+if f[1] ~= 'submitted' then redis.call('HSET', KEYS[1], 'state', 'dispatching', 'shards_dispatched', 0) end
+return redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+"""
+"""Run by the operator: for a resume, and for a job whose messages got lost."""
+
+REDRIVEN: Final = """
+-- KEYS: job, failures.  ARGV: code, records that succeeded now.  Answers 0 if the job is gone.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HINCRBY', KEYS[1], 'succeeded', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'failed', -tonumber(ARGV[2]))
+redis.call('HINCRBY', KEYS[1], 'dead_lettered', -tonumber(ARGV[2]))
+redis.call('HINCRBY', KEYS[2], ARGV[1] .. ':count', -tonumber(ARGV[2]))
 return 1
 """
+"""Records that came back from the dead-letter queue moved from the failed to the succeeded."""
 
 FINALIZED: Final = """
 -- KEYS: job.  ARGV: manifest_uri, now.  Answers 1 if the job is finalized now, 0 if it was before or is gone.

@@ -42,6 +42,19 @@ class RecordFailure(BaseModel):
     """The record as it was read; the raw text where it is not JSON."""
 
 
+class Part(BaseModel):
+    """One file that a shard wrote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """Relative to the manifest."""
+    records: int
+    size_bytes: int
+    sha256: str
+    """Of the file, in hexadecimal."""
+
+
 class Manifest(BaseModel):
     """What a finished job left behind: `manifest.json` beside the part files, or the manifest key in Redis."""
 

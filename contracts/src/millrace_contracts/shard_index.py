@@ -1,0 +1,33 @@
+"""Where each shard of a job lies, in 32 bytes a shard: a job of ten million records has an index of some 600 kB.
+
+An entry is file number, record count, first line, offset and length, as unsigned little-endian integers of 4, 4, 8, 8
+and 8 bytes; their meaning is that of FileShard (KafkaShard: partition, records, 1 + start, start offset, end - start).
+Inline records are no files: their jobs have no index, because the plan itself holds all that their shards need.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+_ENTRY: Final = struct.Struct("<IIQQQ")
+ENTRY_BYTES: Final = _ENTRY.size
+
+
+class Extent(NamedTuple):
+    """One shard."""
+
+    file_number: int
+    record_count: int
+    first_line: int
+    offset: int
+    length: int
+
+
+def pack(extents: Iterable[Extent]) -> bytes:
+    """Write entries one after the other; shard i begins at byte i * ENTRY_BYTES."""
+    return b"".join(_ENTRY.pack(*extent) for extent in extents)
+
+
+def unpack(entry: bytes) -> Extent:
+    """Read one entry; raises struct.error where there is none."""
+    return Extent(*_ENTRY.unpack(entry))

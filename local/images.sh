@@ -51,10 +51,10 @@ dockerfile_folder() { if is_python "$1"; then echo images/python; else echo "ima
 python_members() { # NAME
   case $1 in
     operator) echo "--package millrace-operator --extra sqs" ;;
-    worker) echo "--package millrace-worker --extra kafka --extra object-store --extra kubernetes --extra brokers" ;;
+    worker) echo "--package millrace-worker --extra kafka --extra files --extra object-store --extra kubernetes --extra brokers" ;;
     gateway) echo "--package millrace-worker --extra gateway" ;;
     ingest) echo "--package millrace-worker --extra ingest" ;;
-    recommender) echo "--package millrace-worker --package millrace-recommender --extra kafka --extra object-store" ;;
+    recommender) echo "--package millrace-worker --package millrace-recommender --extra kafka --extra files --extra object-store" ;;
   esac
 }
 

@@ -4,8 +4,8 @@ Each query of each panel is asked of the Prometheus that has watched a job come,
 """
 
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -26,6 +26,7 @@ ALL_METRICS = sorted(
     key=lambda metric: metric.name,
 )
 TARGETS = ("operator", "rabbitmq", "flower", "gateway", "ingest")
+Value = TypeVar("Value")
 SHOWN = "30m"
 """What a dashboard shows when it is opened."""
 
@@ -75,6 +76,15 @@ def flower(platform: Platform) -> Iterator[str]:
         yield url
 
 
+def _wait_for_data(
+    prometheus: str, condition: Callable[[], Value | None], *, what: str, timeout_seconds: float = 20
+) -> Value:
+    """Wait, and on failure say how the last scrapes went: what is missing was seldom not there to be scraped."""
+    return wait_until(
+        condition, what=what, timeout_seconds=timeout_seconds, explain=lambda: web.explain_scrapes(prometheus)
+    )
+
+
 def _flower(platform: Platform, url: str) -> web.Answer:
     name = f"{platform.release.name}-flower"
     return web.get(url, user=platform.secret(name, "user"), password=platform.secret(name, "password"))
@@ -92,7 +102,7 @@ def test_prometheus_has_the_queue_and_the_replicas_of_a_pool_without_pods(
         values = [series["value"][1] for series in (*ready, *replicas)]
         return values if values == ["0", "0"] else None
 
-    wait_until(both_zero, what="Prometheus to hold an empty queue and no replicas", timeout_seconds=30)
+    _wait_for_data(prometheus, both_zero, what="Prometheus to hold an empty queue and no replicas", timeout_seconds=30)
     assert 0 == platform.replicas("digits")
 
 
@@ -104,7 +114,7 @@ def test_every_metric_of_the_contract_is_in_prometheus(prometheus: str, finished
         # A histogram is exposed as name_bucket, name_sum and name_count. Some are known only while there is work.
         return web.query_prometheus(prometheus, f'{{__name__=~"{metric.name}(_count)?"}}[{SHOWN}]')
 
-    found = wait_until(series, what=f"{metric.name} to be in Prometheus", timeout_seconds=20)
+    found = _wait_for_data(prometheus, series, what=f"{metric.name} to be in Prometheus")
     assert set(metric.labels) <= set(found[0]["metric"]), found[0]["metric"]
 
 
@@ -117,10 +127,7 @@ def test_prometheus_reaches_every_target_that_is_always_there(prometheus: str, f
         up = web.query_prometheus(prometheus, f'up{{job=~"{"|".join(TARGETS)}"}} == 1')
         return not down and set(TARGETS) == {series["metric"]["job"] for series in up}
 
-    def targets() -> list[dict[str, Any]]:
-        return web.query_prometheus(prometheus, "up")
-
-    wait_until(all_up, what="every target to be up", timeout_seconds=60, explain=targets)
+    _wait_for_data(prometheus, all_up, what="every target to be up", timeout_seconds=60)
 
 
 @pytest.mark.parametrize("panel", list(all_panels()), ids=lambda panel: panel.name)
@@ -135,7 +142,7 @@ def test_every_query_of_a_panel_returns_data(
             found = web.query_prometheus(prometheus, f"({query})[{SHOWN}:5s]")
             return any(value != "NaN" for series in found for _, value in series["values"])
 
-        wait_until(data, what=f"data of {query}", timeout_seconds=15)
+        _wait_for_data(prometheus, data, what=f"data of {query}")
 
 
 def test_prometheus_has_loaded_the_alerts_and_none_of_them_fails(prometheus: str, finished_job: Resource) -> None:
@@ -154,7 +161,7 @@ def test_failures_are_counted_by_code(prometheus: str, finished_job: Resource) -
     def counted() -> list[dict[str, Any]]:
         return web.query_prometheus(prometheus, f'{metrics.RECORD_FAILURES.name}{{code="InvalidRecord"}} >= 1')
 
-    wait_until(counted, what="the record that failed in Prometheus", timeout_seconds=20)
+    _wait_for_data(prometheus, counted, what="the record that failed in Prometheus")
 
 
 def test_records_are_counted_by_outcome(prometheus: str, finished_job: Resource) -> None:
@@ -165,7 +172,7 @@ def test_records_are_counted_by_outcome(prometheus: str, finished_job: Resource)
             prometheus, f'sum({metrics.RECORDS.name}{{model="slow",outcome="succeeded"}}) >= 12'
         )
 
-    wait_until(counted, what="the job's 12 records in Prometheus", timeout_seconds=20)
+    _wait_for_data(prometheus, counted, what="the job's 12 records in Prometheus")
 
 
 def test_flower_refuses_whoever_has_no_password(flower: str) -> None:

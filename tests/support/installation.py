@@ -139,7 +139,9 @@ print(json.dumps(client.execute_command(*{command!r})))
         operator = show("logs", "--selector=app.kubernetes.io/component=operator", "--tail=40", "--prefix=false")
         return "\n\n".join(
             [
-                show("get", "pods,wpool,pjob,mver", "--output=wide"),
+                show("get", "pods,wpool,mver", "--output=wide"),
+                # Those that have ended fill pages, and have been looked at.
+                show("get", "pjob", "--field-selector=status.state!=Succeeded,status.state!=Failed", "--output=wide"),
                 show("describe", "workerpools.millrace.dev", "digits"),
                 "Last Events:\n" + "\n".join(show("get", "events", "--sort-by=.lastTimestamp").splitlines()[-30:]),
                 "Operator:\n" + operator,

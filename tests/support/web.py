@@ -41,3 +41,13 @@ def query_prometheus(base_url: str, expression: str) -> list[dict[str, Any]]:
     assert 200 == answer.status, answer.body
     series: list[dict[str, Any]] = answer.json()["data"]["result"]
     return series
+
+
+def explain_scrapes(base_url: str) -> str:
+    """Say of each target of a Prometheus how its last scrape went."""
+    targets = get(f"{base_url}/api/v1/targets?state=active").json()["data"]["activeTargets"]
+    return "; ".join(
+        f"{each['labels']['job']} {each['scrapeUrl']} {each['health']} at {each['lastScrape'][11:19]} "
+        f"in {each['lastScrapeDuration']:.2f} s {each['lastError']}"
+        for each in targets
+    )

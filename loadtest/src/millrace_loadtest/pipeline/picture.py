@@ -27,13 +27,15 @@ def draw(course: Sequence[Mapping[str, Any]], path: Path) -> None:
         by_version = sorted(slots, key=lambda slot: (slot["version"] != POPULARITY, slot["version"].zfill(9)))
         for i, (version, group) in enumerate(groupby(by_version, key=lambda slot: slot["version"])):
             own = list(group)
-            times = [slot["at_seconds"] / 60 for slot in own]
+            # The slot in which the first event came began before it.
+            times = [max(slot["at_seconds"], 0.0) / 60 for slot in own]
             rates = [slot["hits"] / slot["events"] for slot in own]
             colour = INK if version == POPULARITY else COLOURS[i % len(COLOURS)]
             axes.plot(times, rates, color=colour, linewidth=2.2, marker="o", markersize=3.5)
             name = "what is popular" if version == POPULARITY else f"version {version}"
             axes.annotate(name, (times[0], rates[0]), (4, 10), textcoords="offset points", color=colour)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.margins(y=0.15)
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
         axes.set_ylabel("events whose item\nhad been recommended")

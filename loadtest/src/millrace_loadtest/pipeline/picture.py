@@ -33,7 +33,11 @@ def draw(course: Sequence[Mapping[str, Any]], path: Path) -> None:
             colour = INK if version == POPULARITY else COLOURS[i % len(COLOURS)]
             axes.plot(times, rates, color=colour, linewidth=2.2, marker="o", markersize=3.5)
             name = "what is popular" if version == POPULARITY else f"version {version}"
-            axes.annotate(name, (times[0], rates[0]), (4, 10), textcoords="offset points", color=colour)
+            # Each line falls from its label but the first, which rises.
+            below = version == POPULARITY
+            axes.annotate(
+                name, (times[0], rates[0]), (4, -20 if below else 10), textcoords="offset points", color=colour
+            )
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.margins(y=0.15)
         axes.set_ylim(bottom=0)

@@ -131,7 +131,9 @@ cat <<TEXT
   kubectl -n $NAMESPACE describe mver recommender-1      # why this version served
   millrace models show recommender -n $NAMESPACE         # the same history; millrace --help has much more
   kubectl -n $NAMESPACE apply -f manifests/samples/recommender/activity-job.yaml   # users again, until it is deleted
+  millrace jobs results digits -n $NAMESPACE | head      # the predictions, from the claim
   kubectl -n $NAMESPACE exec $DATA_POD -- cat /claim/output/digits/manifest.json
+  make demo-million                                      # a job of a million records, with its report
 
   make clean                  removes the cluster, the images and .local
 

@@ -39,3 +39,18 @@ bench-pipeline: setup docker build-images ## The loop: gateway, ingest bridge, r
 	  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; fi; \
 	.venv/bin/python -m millrace_loadtest.pipeline.bench $(PARTS) \
 	  --thresholds loadtest/scenarios/pipeline/thresholds.yaml --report loadtest/scenarios/pipeline/report.json
+
+JOBS_BENCH := .venv/bin/python -m millrace_loadtest.jobs.bench \
+  --thresholds loadtest/scenarios/jobs/thresholds.yaml --report loadtest/scenarios/jobs/report.json
+
+.PHONY: bench-jobs
+bench-jobs: setup docker build-images ## PredictionJobs: speed, scaling, kills, planning, fairness, estimates, then bench-jobs-cluster (PARTS="kills planning" names some)
+	# The cluster stands still meanwhile, as above.
+	if docker pause millrace-control-plane >/dev/null 2>&1; then \
+	  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; fi; \
+	$(JOBS_BENCH) $(or $(PARTS),local)
+	$(if $(PARTS),,$(MAKE) bench-jobs-cluster)
+
+.PHONY: bench-jobs-cluster
+bench-jobs-cluster: setup ## What a job of one record costs on the cluster of `make demo`, and ten thousand jobs
+	$(JOBS_BENCH) cluster

@@ -24,3 +24,7 @@ generate-chart-crds: ## Copy the resource definitions into the operator's chart;
 .PHONY: generate-chart-schemas
 generate-chart-schemas: ## Write values.schema.json from values.schema.yaml, which people edit.
 	.venv/bin/python charts/write_schemas.py
+
+.PHONY: generate-docs
+generate-docs: ## Write the tables of docs/predictionjob.md from the resource definition.
+	.venv/bin/python docs/write_fields.py

@@ -48,6 +48,13 @@ BY_SCHEMA: dict[str, tuple[Values, str]] = {
     "unknown key of the operator": ({"operator": {"replicas": 2}}, "replicas"),
     "negative minReplicas": (digits_pool(minReplicas=-1), "minReplicas"),
     "absurd maxReplicas": (digits_pool(maxReplicas=1_000_000), "maxReplicas"),
+    "object store without a scheme": ({"objectStore": {"endpointUrl": "s3.example:9000"}}, "endpointUrl"),
+    "keys in the address of the object store": (
+        {"objectStore": {"endpointUrl": "http://key:secret@s3"}},
+        "endpointUrl",
+    ),
+    "object store behind no port": ({"objectStore": {"ports": []}}, "ports"),
+    "port that does not exist": ({"httpInputs": {"ports": [70000]}}, "ports"),
     "zero concurrency": (digits_pool(concurrency=0), "concurrency"),
     "fraction of a replica": (digits_pool(maxReplicas=1.5), "maxReplicas"),
     "pool without a name": ({"workerPools": [{"queue": "q"}]}, "name"),

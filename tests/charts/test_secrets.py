@@ -18,6 +18,8 @@ EXTERNAL: dict[str, Any] = {
     "operator": {"connections": {"existingSecret": "my-operator"}},
 }
 
+SECRET_VARIABLE = r"PASSWORD|SECRET(?!S_DIR$)|ACCESS_KEY|_AUTH$|(BROKER|REDIS|CACHE|BACKEND)_URL$|BROKER_API$"
+
 
 def _generated(manifests: list[Manifest]) -> set[str]:
     """Return every value of every Secret, and the passwords inside of URLs."""
@@ -64,7 +66,7 @@ def test_environment_holds_credentials_by_reference_only(any_manifests: list[Man
     for name, spec in pod_specs(any_manifests):
         for container in containers(spec):
             for key, value in env(container).items():
-                if re.search(r"PASSWORD|SECRET|_AUTH$|(BROKER|REDIS|CACHE|BACKEND)_URL$|BROKER_API$", key):
+                if re.search(SECRET_VARIABLE, key):
                     by_reference = isinstance(value, dict) and "secretKeyRef" in value
                     assert by_reference or re.search(r":\$\([A-Z_]+\)(@|$)", str(value)), f"{name}: {key}"
 

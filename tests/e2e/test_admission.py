@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 CRDS = PROJECT_ROOT / "manifests" / "crds"
 SAMPLES = sorted((PROJECT_ROOT / "manifests" / "samples").glob("*.yaml"))
 CLAIM = {"claimName": "digits", "path": "in.jsonl"}
+FILE = {"persistentVolumeClaim": CLAIM}
 Change = Callable[[Any], Any]
 
 
@@ -44,6 +45,11 @@ def job() -> Resource:
             "workerPoolRef": {"name": "digits"},
         },
     }
+
+
+def topic(**places: Any) -> Resource:
+    """Answer an input from Kafka."""
+    return {"kafka": {"topic": "t", **places}}
 
 
 def pool() -> Resource:
@@ -96,11 +102,15 @@ def refusal(kubectl: Kubectl, resource: Resource) -> str:
 @pytest.mark.parametrize(
     ("path", "value", "sentences"),
     [
-        ("input", {}, ["spec.input", "give exactly one of input.inline and input.persistentVolumeClaim"]),
+        (
+            "input",
+            {},
+            ["spec.input", "give exactly one of input.inline, input.persistentVolumeClaim, input.objectStore"],
+        ),
         (
             "input",
             {"inline": {"records": [{}]}, "persistentVolumeClaim": CLAIM},
-            ["spec.input", "give exactly one of input.inline and input.persistentVolumeClaim"],
+            ["spec.input", "give exactly one of input.inline, input.persistentVolumeClaim, input.objectStore"],
         ),
         ("input.inline.records", [], ["spec.input.inline.records", "at least 1 item"]),
         ("input.inline.records", [{}] * 1001, ["spec.input.inline.records", "at most 1000 items"]),
@@ -116,7 +126,7 @@ def refusal(kubectl: Kubectl, resource: Resource) -> str:
         (
             "output",
             {},
-            ["spec.output", "give exactly one of output.redis, output.persistentVolumeClaim and output.kafka"],
+            ["spec.output", "give exactly one of output.redis, output.persistentVolumeClaim, output.objectStore"],
         ),
         ("output", {"redis": {}, "persistentVolumeClaim": CLAIM}, ["spec.output", "give exactly one of output.redis"]),
         ("output.redis.ttlSeconds", -1, ["spec.output.redis.ttlSeconds", "greater than or equal to 60"]),
@@ -136,12 +146,59 @@ def refusal(kubectl: Kubectl, resource: Resource) -> str:
         ("requestTimeoutSeconds", 0, ["spec.requestTimeoutSeconds", "greater than or equal to 1"]),
         ("requestTimeoutSeconds", 10**5, ["spec.requestTimeoutSeconds", "less than or equal to 3600"]),
         ("activeDeadlineSeconds", 0, ["spec.activeDeadlineSeconds", "greater than or equal to 1"]),
+        ("queueingDeadlineSeconds", 0, ["spec.queueingDeadlineSeconds", "greater than or equal to 1"]),
         (
             "activeDeadlineSeconds",
             30,
             ["requestTimeoutSeconds (60 where it is not given) must not exceed activeDeadlineSeconds"],
         ),
         ("ttlSecondsAfterFinished", -1, ["spec.ttlSecondsAfterFinished", "greater than or equal to 0"]),
+        ("model.parameters", {"sequence_id": 1}, ["spec.model.parameters", "are Triton's own parameters"]),
+        ("model.parameters", {"x": {"y": 1}}, ["spec.model.parameters.x"]),
+        ("model.outputs", [{"name": "a"}, {"name": "a"}], ["spec.model.outputs", "duplicate entries for key"]),
+        ("input", {"objectStore": {"uri": "gs://b/p"}}, ["spec.input.objectStore.uri", "uri must be s3://bucket/key"]),
+        ("input", {"http": {"urls": ["ftp://a/b"]}}, ["urls[0]", "must be an http:// or https:// URL"]),
+        ("input", {"http": {"urls": ["https://me:secret@a/b"]}}, ["urls[0]", "must not hold a user or password"]),
+        ("input", {"http": {"urls": []}}, ["spec.input.http.urls", "at least 1 item"]),
+        ("input", topic(start={"position": "Timestamp"}), ["start", "timestamp goes with position Timestamp"]),
+        ("input", topic(end={"position": "Offsets"}), ["end", "offsets goes with position Offsets"]),
+        ("input", topic(end={"position": "Never"}), ["spec.input.kafka.end.position", '"Latest"']),
+        ("input.format", "Parquet", ["spec.input", "CSV and Parquet go with files only"]),
+        ("input.compression", "Gzip", ["spec.input", "Gzip and Zstd go with JSONL and CSV files only"]),
+        ("input", FILE | {"format": "Parquet", "compression": "Zstd"}, ["spec.input", "Parquet packs itself"]),
+        ("input", FILE | {"csv": {"delimiter": ";"}}, ["spec.input", "input.csv goes with input.format CSV only"]),
+        ("input", FILE | {"format": "CSV", "csv": {"delimiter": ";;"}}, ["delimiter", "may not be more than 1"]),
+        ("output.format", "Parquet", ["spec.output", "output.format Parquet goes with files only"]),
+        ("output.ordering", "Input", ["spec.output", "output.ordering Input goes with files only"]),
+        ("output.join", "None", ["spec.output", "output.join None goes with files only"]),
+        ("output.existingResults", "Replace", ["spec.output", "output.existingResults Replace goes with files only"]),
+        ("output", {"objectStore": {"uri": "s3://bucket"}}, ["spec.output.objectStore.uri", "s3://bucket/prefix"]),
+        ("concurrency.maxWorkers", 0, ["spec.concurrency.maxWorkers", "greater than or equal to 1"]),
+        ("priority", 10, ["spec.priority", "less than or equal to 9"]),
+        ("suspend", "yes", ["spec.suspend", "expected boolean"]),
+        (
+            "retryPolicy.backoff",
+            {"initialDelaySeconds": 61},
+            ["spec.retryPolicy.backoff", "initialDelaySeconds must not exceed maxDelaySeconds"],
+        ),
+        ("retryPolicy.rules", [{"action": "Retry"}], ["rules[0]", "give onCodes or onMessageContains or both"]),
+        ("retryPolicy.rules", [{"action": "Retry", "onCodes": ["E42"]}], ["onCodes[0]", '"INTERNAL"']),
+        ("failurePolicy.maxFailedPercent", 101, ["spec.failurePolicy.maxFailedPercent", "less than or equal to 100"]),
+        ("cache.mode", "Write", ["spec.cache.mode", '"ReadWrite"']),
+        ("checkpoint.mode", "Sometimes", ["spec.checkpoint.mode", '"PerTask"']),
+        (
+            "notifications",
+            [{"events": ["Failed"]}],
+            ["notifications[0]", "give exactly one of webhook, kafka and event"],
+        ),
+        ("notifications", [{"events": ["Done"], "event": {}}], ["events[0]", '"PartiallySucceeded"']),
+        (
+            "notifications",
+            [{"events": ["Failed"], "webhook": {"url": "https://a/b", "secretName": "../x"}}],
+            ["secretName", "should match"],
+        ),
+        ("notifications", [{"events": ["Failed"], "event": {}}] * 9, ["spec.notifications", "at most 8 items"]),
+        ("dryRun", "Yes", ["spec.dryRun", '"ValidateInput"']),
         ("workerPoolRef.name", "", ["spec.workerPoolRef.name", "at least 1 chars long"]),
         ("batchSize", 5, ["batchSize", "field not declared in schema"]),
     ],
@@ -194,8 +251,14 @@ def test_a_bad_pool_is_refused_in_words_that_name_the_field(
 def test_a_job_is_completed_with_the_defaults_that_the_documentation_names(kubectl: Kubectl) -> None:
     spec = dry_run(kubectl, job())["spec"]
     assert {"recordsPerTask": 512, "maxInFlightRequests": 4} == spec["batching"]
-    assert ({"maxRetriesPerRecord": 3}, 60) == (spec["retryPolicy"], spec["requestTimeoutSeconds"])
-    assert {"redis": {"ttlSeconds": 86_400}} == spec["output"]
+    backoff = {"initialDelaySeconds": 1, "maxDelaySeconds": 60, "multiplierPercent": 200, "jitter": "Full"}
+    retries = {"maxRetriesPerRecord": 3, "backoff": backoff, "isolateFailures": "Bisect"}
+    assert (retries, 60) == (spec["retryPolicy"], spec["requestTimeoutSeconds"])
+    looks = {"format": "JSONL", "join": "Key", "ordering": "None", "existingResults": "Refuse"}
+    assert {"redis": {"ttlSeconds": 86_400}, **looks} == spec["output"]
+    assert (4, False, "None") == (spec["priority"], spec["suspend"], spec["dryRun"])
+    assert {"minRecords": 100, "onPartialFailure": "Succeed"} == spec["failurePolicy"]
+    assert ("Disabled", "PerTask") == (spec["cache"]["mode"], spec["checkpoint"]["mode"])
 
 
 @pytest.mark.parametrize("records", [1, 1000])
@@ -205,6 +268,23 @@ def test_a_good_job_is_accepted(kubectl: Kubectl, records: int) -> None:
             "records"
         ]
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        FILE | {"format": "CSV", "compression": "Zstd", "csv": {"delimiter": "\t"}},
+        {"persistentVolumeClaim": CLAIM | {"includes": ["*.parquet"], "excludes": ["_*"]}, "format": "Parquet"},
+        {"objectStore": {"uri": "s3://bucket/prefix/"}, "tensorMapping": [{"tensor": "x", "field": "y"}]},
+        {"http": {"urls": ["https://example.org/a.jsonl.gz?version=2"]}},
+        topic(),
+        topic(start={"position": "Timestamp", "timestamp": "2027-01-15T08:00:00Z"}),
+        topic(end={"position": "Offsets", "offsets": [{"partition": 0, "offset": 10}]}),
+    ],
+    ids=json.dumps,
+)
+def test_every_kind_of_input_is_accepted(kubectl: Kubectl, source: Resource) -> None:
+    assert source.keys() <= dry_run(kubectl, with_field(job(), "input", source))["spec"]["input"].keys()
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
@@ -237,6 +317,16 @@ def kept_job(kubectl: Kubectl) -> Resource:
         ("batching.recordsPerTask", 7, "batching of a PredictionJob cannot be changed"),
         ("retryPolicy.maxRetriesPerRecord", 7, "retryPolicy of a PredictionJob cannot be changed"),
         ("requestTimeoutSeconds", 7, "requestTimeoutSeconds of a PredictionJob cannot be changed"),
+        ("failurePolicy.maxFailedRecords", 7, "failurePolicy of a PredictionJob cannot be changed"),
+        ("queueingDeadlineSeconds", 7, "queueingDeadlineSeconds of a PredictionJob cannot be changed"),
+        ("cache.mode", "Read", "cache of a PredictionJob cannot be changed"),
+        ("checkpoint.mode", "Disabled", "checkpoint of a PredictionJob cannot be changed"),
+        (
+            "notifications",
+            [{"events": ["Failed"], "event": {}}],
+            "notifications of a PredictionJob cannot be changed",
+        ),
+        ("dryRun", "ValidateInput", "dryRun of a PredictionJob cannot be changed"),
         ("activeDeadlineSeconds", 599, "activeDeadlineSeconds can only be raised"),
     ],
 )
@@ -247,13 +337,27 @@ def test_what_a_job_does_cannot_be_changed(
         kubectl.apply(with_field(kept_job, path, value))
 
 
-@pytest.mark.parametrize(("path", "value"), [("activeDeadlineSeconds", 601), ("ttlSecondsAfterFinished", 5)])
-def test_how_long_a_job_may_take_and_stay_can_be_changed(
-    kubectl: Kubectl, kept_job: Resource, path: str, value: int
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("activeDeadlineSeconds", 601),
+        ("ttlSecondsAfterFinished", 5),
+        ("suspend", True),
+        ("priority", 9),
+        ("concurrency", {"maxWorkers": 2}),
+    ],
+)
+def test_how_long_a_job_may_take_and_stay_and_its_share_of_the_pool_can_be_changed(
+    kubectl: Kubectl, kept_job: Resource, path: str, value: Any
 ) -> None:
     patch = json.dumps({"spec": {path: value}})
     kubectl.run("patch", "pjob", "kept", "--type=merge", f"--patch={patch}", "--dry-run=server")
     assert "kept" == kept_job["metadata"]["name"]
+
+
+def test_a_queueing_deadline_beyond_the_active_one_is_refused(kubectl: Kubectl) -> None:
+    late = with_field(with_field(job(), "activeDeadlineSeconds", 100), "queueingDeadlineSeconds", 101)
+    assert "queueingDeadlineSeconds must not exceed activeDeadlineSeconds" in refusal(kubectl, late)
 
 
 def test_a_status_within_its_limits_is_accepted(kubectl: Kubectl, kept_job: Resource) -> None:
@@ -270,7 +374,13 @@ def test_a_status_within_its_limits_is_accepted(kubectl: Kubectl, kept_job: Reso
         "state": "Running",
         "conditions": [condition],
         "failures": failures,
-        "records": {"total": -1, "succeeded": 0, "failed": 0, "pending": 0, "inFlight": 0, "retried": 0},
+        "records": dict.fromkeys(
+            ("total", "succeeded", "failed", "pending", "inFlight", "retried", "cached", "ignored"), -1
+        ),
+        "tasks": {"total": 3, "succeeded": 1, "active": 1, "deadLettered": 0},
+        "completedIndexes": "0," * 2047 + "…",
+        "attempt": 1,
+        "output": {"uri": "u", "errorsURI": "e", "manifestURI": "m", "expirationTime": "2027-01-15T08:00:00Z"},
     }
     patch = json.dumps({"status": status})
     name = kept_job["metadata"]["name"]

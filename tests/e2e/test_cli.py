@@ -60,6 +60,29 @@ def test_a_job_that_waits_is_cancelled_and_gone(cli: Cli, platform: Platform) ->
     assert name in shown.stderr
 
 
+def test_results_on_a_claim_are_read_by_the_system_pool(cli: Cli, platform: Platform) -> None:
+    name = submit(platform, job("cli-claim", inline({"key": "good", **SCAN}, {"key": "bad"}), to_claim=True))
+    cli("jobs", "wait", name, "--timeout=90")
+
+    results, failures = cli("jobs", "results", name), cli("jobs", "results", name, "--failed")
+
+    assert ["good"] == [json.loads(line)["key"] for line in results.stdout.splitlines()], results.stderr
+    assert ["bad"] == [json.loads(line)["key"] for line in failures.stdout.splitlines()], failures.stderr
+    assert 0 == cli("jobs", "delete", name, "--yes").returncode
+
+
+def test_a_job_rests_until_it_is_resumed(cli: Cli, platform: Platform) -> None:
+    name = submit(platform, job("cli-rest", inline({"key": "scan", **SCAN}), suspend=True))
+    wait_until(
+        lambda: printed(cli("jobs", "show", name, "--output=json"))["state"] == "Suspended", what="the job to rest"
+    )
+
+    assert 0 == cli("jobs", "resume", name).returncode
+
+    assert 0 == cli("jobs", "wait", name, "--timeout=90").returncode
+    platform.kubectl.delete(KIND, name)
+
+
 def test_a_pool_is_explained_in_the_operators_own_words(cli: Cli, platform: Platform) -> None:
     explained = printed(cli("pools", "explain", "digits", "--output=json"))
     decision = platform.pool("digits")["status"]["lastDecision"]

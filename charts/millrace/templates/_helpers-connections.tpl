@@ -1,5 +1,5 @@
 {{/*
-How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from Secrets; Kubernetes puts them into the URLs.
+How a container learns where RabbitMQ, Redis, Kafka and the object store are. Passwords come from Secrets; Kubernetes puts them into the URLs.
 
   {{ include "millrace.brokerEnv" (dict "root" $ "user" "worker") }}   MILLRACE_BROKER_URL for a user of _definitions.tpl
   {{ include "millrace.redisEnv" $ }}                                  MILLRACE_REDIS_URL
@@ -8,6 +8,7 @@ How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from 
   {{ include "millrace.kafkaEnv" $ }}                                  MILLRACE_KAFKA_*, or nothing
   {{ include "millrace.kafkaVolumes" $ }}                              the authority of Kafka as list items, or nothing
   {{ include "millrace.kafkaMounts" $ }}                               its mount
+  {{ include "millrace.objectStoreEnv" $ }}                            AWS_*, or nothing
   {{ include "millrace.commonEnv" $ }}                                 what every process of the worker image reads
 */}}
 
@@ -183,6 +184,39 @@ How a container learns where RabbitMQ, Redis and Kafka are. Passwords come from 
 {{- if include "millrace.kafkaHasAuthority" . }}
 - name: MILLRACE_KAFKA_CA_FILE
   value: /etc/millrace-kafka/ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.hasObjectStore" -}}
+{{- with .Values.objectStore }}{{ if or .endpointUrl .region .existingSecret .serviceAccountAnnotations }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{/* The names that boto knows. The address is S3's alone: a queue on SQS and the cloud's own sign-on have others. */}}
+{{- define "millrace.objectStoreEnv" -}}
+{{- if include "millrace.hasObjectStore" . }}
+{{- with .Values.objectStore }}
+{{- with .endpointUrl }}
+- name: AWS_ENDPOINT_URL_S3
+  value: {{ . | quote }}
+{{- end }}
+{{- /* Tools read one or the other. */}}
+{{- range list "AWS_REGION" "AWS_DEFAULT_REGION" }}
+- name: {{ . }}
+  value: {{ $.Values.objectStore.region | default "us-east-1" | quote }}
+{{- end }}
+{{- with .existingSecret }}
+{{- range $key := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" }}
+- name: {{ $key }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.objectStore.existingSecret }}
+      key: {{ $key }}
+      {{- if eq $key "AWS_SESSION_TOKEN" }}
+      optional: true
+      {{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -9,6 +9,8 @@ Peers and rules that several NetworkPolicies share.
   {{ include "millrace.redisEgress" $ }}                                                egress rules to Redis
   {{ include "millrace.cacheEgress" $ }}                                                egress rules to the cache, or nothing
   {{ include "millrace.kafkaEgress" $ }}                                                egress rules to Kafka, or nothing
+  {{ include "millrace.objectStoreEgress" $ }}                                          egress rules to the object store, or nothing
+  {{ include "millrace.webEgress" (list 443) }}                                         egress rules to any web server, or nothing
 */}}
 
 {{- define "millrace.peers" -}}
@@ -101,6 +103,28 @@ Peers and rules that several NetworkPolicies share.
 {{- else if .Values.externalKafka.bootstrapServers }}
 - ports:
     {{- range .Values.externalKafka.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "millrace.objectStoreEgress" -}}
+{{- if include "millrace.hasObjectStore" . }}
+- ports:
+    {{- range .Values.objectStore.ports }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Users choose the addresses, so the one that hands out the node's own rights is not among them. */}}
+{{- define "millrace.webEgress" -}}
+{{- with . }}
+- to:
+    - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
+    - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128"]}
+  ports:
+    {{- range . }}
     - port: {{ . }}
     {{- end }}
 {{- end }}

@@ -42,7 +42,7 @@ def read_predictions(archive: bytes, job_uid: str) -> list[Prediction]:
     content = _unpacked(archive)
     try:
         manifest = Manifest.model_validate_json(content["manifest.json"])
-        parts = [content[part] for part in manifest.parts]
+        parts = [content[part.name] for part in manifest.parts]
     except KeyError as error:
         raise PredictionsError(f"the output folder has no {error}; it has {sorted(content)}") from error
     except ValidationError as error:

@@ -40,8 +40,11 @@ LOOK_AGAIN_SECONDS: Final = 5.0
 class JobRun:
     """One run of the sample job, from `kubectl apply` until its pool is idle again."""
 
-    def __init__(self, *, kubectl: Kubectl, console: Console, manifest: str) -> None:
+    def __init__(
+        self, *, kubectl: Kubectl, console: Console, manifest: str, limit_seconds: float = JOB_LIMIT_SECONDS
+    ) -> None:
         """Learn from the manifest and the cluster which objects to follow."""
+        self._limit_seconds = limit_seconds
         self._kubectl = kubectl
         self._console = console
         self._manifest = manifest
@@ -60,6 +63,8 @@ class JobRun:
         ]
         self._applied_at = math.inf
         self._job: KubernetesObject = {}
+        self.sights: list[KubernetesObject] = []
+        """The job as it was seen, at each change."""
         self.history = PoolHistory()
 
     def watching(self) -> Watching:
@@ -78,7 +83,7 @@ class JobRun:
 
     def follow(self, watching: Watching, display: ProgressDisplay) -> JobView:
         """Show the job until it has ended; raise when it fails, is deleted or takes too long."""
-        deadline = time.monotonic() + JOB_LIMIT_SECONDS
+        deadline = time.monotonic() + self._limit_seconds
         while (job := JobView.of(self._job)).has_succeeded is None:
             if (now := time.monotonic()) >= deadline:
                 raise JobStalledError(self._stalled())
@@ -132,6 +137,7 @@ class JobRun:
             if sight.is_deleted:
                 raise JobFailedError(f"job {self._job_name} was deleted while it ran; run the demonstration again")
             self._job = sight.object
+            self.sights.append(sight.object)
 
     def _in_data_pod(self, *command: str) -> bytes:
         return self._kubectl.run("exec", DATA_POD, "--", *command)
@@ -139,7 +145,7 @@ class JobRun:
     def _stalled(self) -> str:
         look = f"kubectl --namespace {self._kubectl.namespace} get"
         return (
-            f"job {self._job_name} did not end within {JOB_LIMIT_SECONDS:.0f} s\n{conditions_in_words(self._job)}\n"
+            f"job {self._job_name} did not end within {self._limit_seconds:.0f} s\n{conditions_in_words(self._job)}\n"
             f"  the pool says: {self.history.latest.message or 'nothing'}\n"
             f"  see `{look} pods,wpool,pjob` and `{look} events`"
         )

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from millrace.cli import gateway, job_logs
+from millrace.cli.dlq import about
 from millrace.cli.errors import UsageInvalid
-from millrace.cli.job_view import job_view
+from millrace.cli.job_files import files_uri, result_lines
+from millrace.cli.job_progress import in_words
+from millrace.cli.job_view import job_details, job_view
 from millrace.cli.pools import pool_view
 from millrace.cli.times import age
 from millrace.errors import NotFound, Unavailable
@@ -75,6 +78,69 @@ def test_a_job_has_ended_when_its_summary_condition_says_so(*, status: str, verd
 
     assert (verdict is not None, verdict) == (view["finished"], view["succeeded"])
     assert ("Why", "because") == (view["reason"], view["message"])
+
+
+RUNNING: dict[str, Any] = {
+    **JOB,
+    "spec": {**JOB["spec"], "suspend": True, "priority": 7},
+    "status": {
+        "state": "Suspended",
+        "records": {"total": 2000, "succeeded": 1490, "failed": 10, "cached": 400, "retried": 3, "ignored": 0},
+        "tasks": {"total": 20, "succeeded": 15, "active": 0, "deadLettered": 2},
+        "attempt": 2,
+        "throughput": "1,204/s",
+        "eta": "4s",
+    },
+}
+
+
+def test_beside_the_bar_stands_what_is_known_and_not_nothing() -> None:
+    words = in_words(job_view(RUNNING))
+
+    assert ("75%", "1,500/2,000", "10 failed", "400 cached") == tuple(
+        words[name] for name in ("percent", "records", "failed", "cached")
+    )
+    assert ("Suspended", "1,204/s", "4s left") == tuple(words[name] for name in ("state", "rate", "eta"))
+    assert {"Pending", "", "0/?"} == set(in_words(job_view(JOB)).values())
+
+
+def test_details_of_a_job_tell_of_cache_retries_dead_letters_and_attempts() -> None:
+    details = dict(job_details(job_view(RUNNING)))
+
+    assert "400 from the cache, 3 tried again" == details["Of them"]
+    assert ("15 of 20, 0 at work", 2) == (details["Tasks"], details["Attempt"])
+    assert "2 records" in str(details["Dead letters"])
+
+
+def test_what_was_not_counted_is_not_told() -> None:
+    assert not {"Of them", "Tasks", "Dead letters", "Attempt"} & dict(job_details(job_view(JOB))).keys()
+
+
+def test_a_dead_letter_is_told_by_its_record_or_by_how_it_begins() -> None:
+    record = {"job": "ns/digits", "shard": 3, "key": "scan-7", "line": 1544, "error": "PoisonMessage"}
+    letter = {"bodyPreview": "x" * 100, "bodyBytes": 100}
+
+    assert "ns/digits: scan-7, line 1544" == about({**letter, "record": record})
+    assert "ns/digits: shard 3" == about({**letter, "record": {**record, "key": "", "line": None}})
+    # A gateway of an earlier version says nothing of records.
+    assert "x" * 60 + "…" == about(letter)
+
+
+@pytest.mark.parametrize(
+    ("output", "uri"),
+    [
+        ({"persistentVolumeClaim": {"claimName": "digits", "path": "output/a/"}}, "pvc://digits/output/a"),
+        ({"objectStore": {"uri": "s3://lake/a"}}, "s3://lake/a"),
+        ({"redis": {}}, ""),
+    ],
+)
+def test_results_that_are_files_have_a_place(output: dict[str, Any], uri: str) -> None:
+    assert uri == files_uri(output)
+
+
+def test_without_a_ready_pod_of_the_system_pool_files_cannot_be_read() -> None:
+    with pytest.raises(Unavailable, match="no pod of the system pool is ready in namespace 'ns'"):
+        list(result_lines(FakeCluster(pods=[pod(is_ready=False)]), "s3://a/b", is_failed=False))  # type: ignore[arg-type] # as above
 
 
 def test_a_pool_whose_queue_cannot_be_read_has_unknown_counts() -> None:

@@ -1,6 +1,7 @@
 """`millrace dlq`: messages that a pool's queue gave up, and what to do with them."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,16 @@ from millrace.cli.times import moment
 
 app = typer.Typer(name="dlq", help="Dead letters: messages that a queue gave up.", no_args_is_help=True)
 MOST_LETTERS = 1000
+MOST_OF_A_BODY = 60
+
+
+def about(item: Mapping[str, Any]) -> str:
+    """Say which record the letter is, where a worker said so; else how the message begins."""
+    if record := item.get("record"):
+        line = "" if record["line"] is None else f", line {record['line']}"
+        return f"{record['job']}: {record['key'] or 'shard ' + str(record['shard'])}{line}"
+    return f"{item['bodyPreview'][:MOST_OF_A_BODY]}{'…' if item['bodyBytes'] > MOST_OF_A_BODY else ''}"
+
 
 QUEUES = View(
     kind="queue",
@@ -33,7 +44,7 @@ LETTERS = View(
         "DEATHS": lambda item: item["deaths"],
         "REDRIVEN": lambda item: item["redriven"],
         "DIED": lambda item: moment(item["diedAt"]),
-        "BODY": lambda item: f"{item['bodyPreview'][:60]}{'…' if item['bodyBytes'] > 60 else ''}",  # noqa: PLR2004 - a column
+        "ABOUT": about,
     },
 )
 DONE = View(kind="queue", name=lambda item: item["queue"], columns={})

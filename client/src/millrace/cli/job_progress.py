@@ -4,7 +4,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from millrace.cli.job_view import PLURAL, job_view
 from millrace.cli.output import Printer
@@ -17,13 +17,15 @@ POLL_SECONDS: Final = 1.0
 """The operator writes counts every few seconds and ends at once."""
 PATIENCE_SECONDS: Final = 60.0
 """An API server that is away so long is told to the user; the job does not depend on it."""
+# Fields of the bar are keywords of `add_task` and `update` too, whose own are of other types.
+NOTHING: Final[dict[str, Any]] = dict.fromkeys(("state", "percent", "records", "failed", "cached", "rate", "eta"), "")
 
 
 def follow(cluster: "Cluster", name: str, *, printer: Printer, timeout_seconds: float | None) -> dict[str, Any]:
     """Show how a job gets on until it has ended or time is up, and answer what is known of it then."""
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     with _bar(printer) as progress:
-        task = progress.add_task(name, total=None, state="", rate="", eta="", failed="")
+        task = progress.add_task(name, total=None, **NOTHING)
         while True:
             view = _read(cluster, name)
             _update(progress, task, view)
@@ -39,10 +41,12 @@ def _bar(printer: Printer) -> Progress:
         TextColumn("[bold]{task.description}[/bold]"),
         TextColumn("{task.fields[state]}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[percent]}"),
+        TextColumn("{task.fields[records]}"),
+        TextColumn("[red]{task.fields[failed]}[/red]"),
+        TextColumn("[cyan]{task.fields[cached]}[/cyan]"),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[eta]}"),
-        TextColumn("[red]{task.fields[failed]}[/red]"),
         console=printer.err,
         # A log or a pipe gets no bar, only what stands there at the end.
         disable=not printer.err.is_terminal,
@@ -51,16 +55,25 @@ def _bar(printer: Printer) -> Progress:
 
 def _update(progress: Progress, task: TaskID, view: dict[str, Any]) -> None:
     records = view["records"]
-    done = (records["succeeded"] or 0) + (records["failed"] or 0)
-    progress.update(
-        task,
-        total=records["total"],
-        completed=done,
-        state=view["state"],
-        rate=view["throughput"] or "",
-        eta=f"{view['eta']} left" if view["eta"] and not view["finished"] else "",
-        failed=f"{records['failed']} failed" if records["failed"] else "",
-    )
+    progress.update(task, total=records["total"], completed=_done(records), **in_words(view))
+
+
+def in_words(view: dict[str, Any]) -> dict[str, Any]:
+    """Say what stands beside the bar; what is not known, or is nothing, is empty."""
+    records, total = view["records"], view["records"]["total"]
+    return {
+        "state": view["state"],
+        "percent": f"{100 * _done(records) // total}%" if total else "",
+        "records": f"{_done(records):,}/{'?' if total is None else f'{total:,}'}",
+        "failed": f"{records['failed']:,} failed" if records["failed"] else "",
+        "cached": f"{records['cached']:,} cached" if records["cached"] else "",
+        "rate": view["throughput"] or "",
+        "eta": f"{view['eta']} left" if view["eta"] and not view["finished"] else "",
+    }
+
+
+def _done(records: dict[str, Any]) -> int:
+    return (records["succeeded"] or 0) + (records["failed"] or 0)
 
 
 def _read(cluster: "Cluster", name: str) -> dict[str, Any]:

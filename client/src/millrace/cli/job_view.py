@@ -7,7 +7,8 @@ from millrace.cli.output import View
 from millrace.cli.times import age, now
 
 PLURAL: Final = "predictionjobs"
-COUNTS: Final = ("total", "succeeded", "failed", "pending", "inFlight", "retried")
+COUNTS: Final = ("total", "succeeded", "failed", "pending", "inFlight", "retried", "cached", "ignored")
+TASK_COUNTS: Final = ("total", "succeeded", "active", "deadLettered")
 
 VIEW = View(
     kind="predictionjob",
@@ -40,12 +41,15 @@ def job_view(job: dict[str, Any]) -> dict[str, Any]:
         "model": spec.get("model", {}).get("name"),
         "modelVersion": (status.get("model") or {}).get("version"),
         "pool": spec.get("workerPoolRef", {}).get("name"),
+        "priority": spec.get("priority"),
+        "suspend": bool(spec.get("suspend")),
         "state": status.get("state") or "Pending",
         "finished": verdict is not None,
         "succeeded": verdict,
         "reason": ended.get("reason"),
         "message": ended.get("message"),
         "records": {key: _known(records.get(key)) for key in COUNTS},
+        "tasks": {key: _known((status.get("tasks") or {}).get(key)) for key in TASK_COUNTS},
         **{
             key: status.get(key)
             for key in (
@@ -55,7 +59,10 @@ def job_view(job: dict[str, Any]) -> dict[str, Any]:
                 "throughputRecordsPerSecond",
                 "eta",
                 "estimatedCompletionTime",
+                "attempt",
+                "queueTime",
                 "startTime",
+                "lastProgressTime",
                 "finishTime",
             )
         },
@@ -73,18 +80,40 @@ def job_details(view: dict[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Model", f"{view['model']} {view['modelVersion'] or ''}".strip()
     yield "Pool", view["pool"]
     yield "Records", ", ".join(f"{_shown(records[key])} {words}" for key, words in _WORDS.items())
+    yield from _more_counts(view)
     yield "Throughput", view["throughput"]
     if not view["finished"]:
         yield "Time left", view["eta"] or "unknown"
+        yield "Expected end", view["estimatedCompletionTime"]
     yield "Started", view["startTime"]
     yield "Finished", view["finishTime"]
     for name, uri in view["output"].items():
-        yield {"uri": "Results", "errorsURI": "Errors", "manifestURI": "Manifest"}.get(name, name), uri
+        yield _OUTPUT.get(name, name), uri
     for failure in view["failures"]:
         sample = f" (such as record {failure['sampleKey']!r})" if failure.get("sampleKey") else ""
         yield f"Failed: {failure['code']}", f"{failure['count']} records: {failure.get('message', '')}{sample}"
 
 
+def _more_counts(view: dict[str, Any]) -> Iterable[tuple[str, object]]:
+    """Say what is not nothing."""
+    records, tasks = view["records"], view["tasks"]
+    if also := ", ".join(f"{records[key]:,} {words}" for key, words in _ALSO.items() if records[key]):
+        yield "Of them", also
+    if tasks["total"]:
+        yield "Tasks", f"{_shown(tasks['succeeded'])} of {_shown(tasks['total'])}, {_shown(tasks['active'])} at work"
+    if tasks["deadLettered"]:
+        yield "Dead letters", f"{tasks['deadLettered']:,} records; see `millrace dlq`"
+    if (view["attempt"] or 1) > 1:
+        yield "Attempt", view["attempt"]
+
+
+_ALSO: Final = {"cached": "from the cache", "retried": "tried again", "ignored": "outside of the failure budget"}
+_OUTPUT: Final = {
+    "uri": "Results",
+    "errorsURI": "Errors",
+    "manifestURI": "Manifest",
+    "expirationTime": "Results gone at",
+}
 _WORDS: Final = {
     "total": "in all",
     "succeeded": "succeeded",

@@ -9,11 +9,12 @@ import typer
 
 from millrace.cli.confirmation import confirm
 from millrace.cli.errors import OutcomeFailed, UsageInvalid
+from millrace.cli.job_files import files_uri, result_lines
 from millrace.cli.job_logs import job_lines, shown_line
 from millrace.cli.job_progress import follow
 from millrace.cli.job_view import PLURAL, VIEW, job_details, job_view
 from millrace.cli.session import Session, command
-from millrace.errors import NotFound, TimedOut
+from millrace.errors import NotFound, Refused, TimedOut
 
 app = typer.Typer(name="jobs", help="PredictionJobs: bounded sets of records.", no_args_is_help=True)
 
@@ -60,14 +61,20 @@ def results(
     *,
     is_failed: Annotated[bool, typer.Option("--failed", help="The records that failed, and why.")] = False,
 ) -> None:
-    """Write a job's results as lines of JSON when they are in Redis; else say where they are."""
+    """Write a job's results as lines of JSON, wherever they are; of those in Kafka only say where.
+
+    A pod of the system pool reads files on claims and in object stores; that needs `create` of pods/exec.
+    """
     job = session.cluster.get(PLURAL, name)
     output = job["spec"]["output"]
     if "redis" in output:
         _stream(session.admin.job_results(job["metadata"]["uid"], outcome="failed" if is_failed else "succeeded"))
-        return
-    session.printer.say(_elsewhere(output, is_failed=is_failed))
-    session.printer.record({"output": output, "status": job.get("status", {}).get("output") or {}})
+    elif uri := files_uri(output):
+        for line in result_lines(session.cluster, uri, is_failed=is_failed):
+            sys.stdout.write(line + "\n")
+    else:
+        session.printer.say(_elsewhere(output, is_failed=is_failed))
+        session.printer.record({"output": output, "status": job.get("status", {}).get("output") or {}})
 
 
 @command(app, "cancel", example="millrace jobs cancel digits --yes")
@@ -88,6 +95,47 @@ def cancel(
     confirm(f"Cancel job {name!r} ({view['progress']} records done) and delete the object?", is_sure=is_sure)
     session.cluster.delete(PLURAL, job)
     session.printer.done(view, VIEW, f"Job {name!r} is cancelled.")
+
+
+@command(app, "delete", example="millrace jobs delete digits --yes")
+def delete(
+    session: Session,
+    name: Name,
+    *,
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a job, whatever its state. Results that are written stay, but for those in Redis, which run out."""
+    job = session.cluster.get(PLURAL, name)
+    view = job_view(job)
+    cancels = "" if view["finished"] else f" It is {view['state']}, and ends with it."
+    confirm(f"Delete job {name!r}?{cancels}", is_sure=is_sure)
+    session.cluster.delete(PLURAL, job)
+    session.printer.done(view, VIEW, f"Job {name!r} is deleted.")
+
+
+@command(app, "suspend", example="millrace jobs suspend digits")
+def suspend(session: Session, name: Name) -> None:
+    """Let a job rest: tasks that run finish, no other begins, and nothing that is done is lost."""
+    _switch(session, name, is_suspended=True)
+
+
+@command(app, "resume", example="millrace jobs resume digits")
+def resume(session: Session, name: Name) -> None:
+    """Let a suspended job go on with what is not done."""
+    _switch(session, name, is_suspended=False)
+
+
+def _switch(session: Session, name: str, *, is_suspended: bool) -> None:
+    job = session.cluster.get(PLURAL, name)
+    view = job_view(job)
+    word = "suspended" if is_suspended else "resumed"
+    if view["finished"]:
+        raise Refused(f"job {name!r} has ended ({view['state']}); it cannot be {word}", code="JobEnded")
+    if view["suspend"] is is_suspended:
+        session.printer.done(view, VIEW, f"Job {name!r} is {'suspended already' if is_suspended else 'not suspended'}.")
+        return
+    changed = session.cluster.patch(PLURAL, job, {"suspend": is_suspended})
+    session.printer.done(job_view(changed), VIEW, f"Job {name!r} is {word}.")
 
 
 @command(app, "logs", example="millrace jobs logs digits --since 3600")
@@ -116,10 +164,6 @@ def _stream(items: Iterator[dict[str, Any]]) -> None:
 
 
 def _elsewhere(output: dict[str, Any], *, is_failed: bool) -> str:
-    if "persistentVolumeClaim" in output:
-        claim = output["persistentVolumeClaim"]
-        files = "errors/part-*.jsonl" if is_failed else "part-*.jsonl"
-        return f"Results are on claim {claim['claimName']!r}, folder {claim['path']!r}, files {files}."
     if "kafka" in output:
         topic = output["kafka"].get("errorsTopic") if is_failed else None
         return f"Results are messages of Kafka topic {topic or output['kafka']['topic']!r}."

@@ -1,28 +1,30 @@
-"""The cluster, as the user's kubeconfig reaches it: the only module that knows the official client."""
+"""The cluster, as the user's kubeconfig reaches it: the only module that asks its API."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
+from urllib.parse import quote
 
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
-from urllib3.exceptions import HTTPError
+import httpx
 
-from millrace.errors import MillraceError, Misconfigured, NotFound, Refused, Unauthorized, Unavailable
+from millrace.cli.kubernetes_access import Kubeconfig, read_kubeconfig
+from millrace.errors import MillraceError, NotFound, Refused, Unauthorized, Unavailable
 
 GROUP: Final = "millrace.dev"
 VERSION: Final = "v1alpha1"
 KINDS: Final = {"predictionjobs": "PredictionJob", "workerpools": "WorkerPool"}
 REQUEST_LIMIT_SECONDS: Final = 30
+PAGE_SIZE: Final = 500
+"""Objects that the API server puts into one answer; there may be ten thousand jobs."""
+_UNAUTHENTICATED: Final = 401
 _UNAUTHORIZED: Final = frozenset({401, 403})
 _NOT_FOUND: Final = 404
 _REFUSED: Final = range(400, 500)
+_CUSTOM: Final = f"/apis/{GROUP}/{VERSION}"
 
 Resource = dict[str, Any]
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -34,155 +36,156 @@ class Cluster:
     given_namespace: str | None
 
     @cached_property
-    def namespace(self) -> str:
-        """The namespace that was given, or else that of the context."""
-        if self.given_namespace:
-            return self.given_namespace
-        contexts, active = _configured(lambda: config.list_kube_config_contexts(config_file=self.kubeconfig))
-        chosen = next((each for each in contexts if each["name"] == self.context), active)
-        return str(chosen["context"].get("namespace") or "default")
-
-    def new_api(self) -> Any:
-        """Make an ApiClient."""
-        api = _configured(lambda: config.new_client_from_config(config_file=self.kubeconfig, context=self.context))
-        # A cluster that does not answer is told at once; its errors are not for trying three times.
-        api.configuration.retries = False
-        return api
+    def chosen(self) -> Kubeconfig:
+        """The context of the kubeconfig."""
+        return read_kubeconfig(self.kubeconfig, self.context)
 
     @cached_property
-    def _api(self) -> Any:
-        return self.new_api()
+    def namespace(self) -> str:
+        """The namespace that was given, or else that of the context."""
+        return self.given_namespace or self.chosen.namespace
 
     def get(self, plural: str, name: str) -> Resource:
         """Answer an object of Millrace."""
-        custom = client.CustomObjectsApi(self._api)
-        where = f"{KINDS[plural]} {name!r} in namespace {self.namespace!r}"
-        found: Resource = _asked(
-            where,
-            lambda: custom.get_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, plural, name, _request_timeout=REQUEST_LIMIT_SECONDS
-            ),
-        )
-        return found
+        return self._ask("GET", self._custom(plural, name), what=self._named(plural, name))
 
     def list_all(self, plural: str, *, is_everywhere: bool = False) -> list[Resource]:
         """Answer all objects of a kind of Millrace, in this namespace or in all."""
-        custom = client.CustomObjectsApi(self._api)
-        limit = {"_request_timeout": REQUEST_LIMIT_SECONDS}
-        listing: Resource = _asked(
-            plural,
-            lambda: (
-                custom.list_cluster_custom_object(GROUP, VERSION, plural, **limit)
-                if is_everywhere
-                else custom.list_namespaced_custom_object(GROUP, VERSION, self.namespace, plural, **limit)
-            ),
-        )
-        items: list[Resource] = listing["items"]
-        return items
+        path = f"{_CUSTOM}/{plural}" if is_everywhere else self._custom(plural)
+        return self._list(path, what=plural)
+
+    def patch(self, plural: str, resource: Resource, spec: Mapping[str, Any]) -> Resource:
+        """Change fields of the spec of exactly this object, and answer what it is then."""
+        metadata = resource["metadata"]
+        path = self._custom(plural, metadata["name"], namespace=metadata["namespace"])
+        # The API server refuses a patch whose uid is another.
+        body = {"metadata": {"uid": metadata["uid"]}, "spec": dict(spec)}
+        return self._ask("PATCH", path, what=self._named(plural, metadata["name"]), body=body)
 
     def delete(self, plural: str, resource: Resource) -> None:
         """Delete exactly this object, not another one that has its name by now."""
-        custom = client.CustomObjectsApi(self._api)
         metadata = resource["metadata"]
-        options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=metadata["uid"]))
-        _asked(
-            f"{KINDS[plural]} {metadata['name']!r}",
-            lambda: custom.delete_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                metadata["namespace"],
-                plural,
-                metadata["name"],
-                body=options,
-                _request_timeout=REQUEST_LIMIT_SECONDS,
-            ),
-        )
+        path = self._custom(plural, metadata["name"], namespace=metadata["namespace"])
+        options = {"preconditions": {"uid": metadata["uid"]}}
+        self._ask("DELETE", path, what=self._named(plural, metadata["name"]), body=options)
 
     def core(self, kind: str, *, selector: str = "", fields: str = "") -> list[Resource]:
         """List services, secrets, pods or events of the namespace."""
-        core = client.CoreV1Api(self._api)
-        listing = {
-            "services": core.list_namespaced_service,
-            "secrets": core.list_namespaced_secret,
-            "pods": core.list_namespaced_pod,
-            "events": core.list_namespaced_event,
-        }[kind]
-        found = _asked(
-            f"{kind} of namespace {self.namespace!r}",
-            lambda: listing(
-                self.namespace,
-                label_selector=selector,
-                field_selector=fields,
-                _request_timeout=REQUEST_LIMIT_SECONDS,
-            ),
-        )
-        items: list[Resource] = self._api.sanitize_for_serialization(found)["items"]
-        return items
+        selectors = {"labelSelector": selector, "fieldSelector": fields}
+        path = f"/api/v1/namespaces/{quote(self.namespace)}/{kind}"
+        return self._list(path, what=f"{kind} of namespace {self.namespace!r}", **selectors)
 
     def deployment(self, name: str) -> Resource:
         """Answer a Deployment."""
-        apps = client.AppsV1Api(self._api)
-        found = _asked(
-            f"deployment {name!r} in namespace {self.namespace!r}",
-            lambda: apps.read_namespaced_deployment(name, self.namespace, _request_timeout=REQUEST_LIMIT_SECONDS),
-        )
-        answer: Resource = self._api.sanitize_for_serialization(found)
-        return answer
+        path = f"/apis/apps/v1/namespaces/{quote(self.namespace)}/deployments/{quote(name)}"
+        return self._ask("GET", path, what=f"deployment {name!r} in namespace {self.namespace!r}")
 
     def log_lines(self, pod: str, container: str, *, since_seconds: int | None) -> Iterator[str]:
         """Read the log of a container."""
-        core = client.CoreV1Api(self._api)
-        limits = {"since_seconds": since_seconds} if since_seconds else {}
-        response = _asked(
-            f"log of pod {pod!r}",
-            lambda: core.read_namespaced_pod_log(
-                pod,
-                self.namespace,
-                container=container,
-                _preload_content=False,
-                _request_timeout=REQUEST_LIMIT_SECONDS,
-                **limits,
-            ),
+        path = f"/api/v1/namespaces/{quote(self.namespace)}/pods/{quote(pod)}/log"
+        limits = {"sinceSeconds": str(since_seconds)} if since_seconds else {}
+        with _translated():
+            request = self._build("GET", path, {"container": container, **limits}, None)
+            response = self._http.send(request, stream=True)
+            try:
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(f"log of pod {pod!r}", response)
+                yield from response.iter_lines()
+            finally:
+                response.close()
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        access = self.chosen.access()
+        return httpx.Client(
+            base_url=access.server,
+            verify=access.tls,
+            headers={**access.headers, "Accept": "application/json"},
+            proxy=access.proxy or None,
+            timeout=REQUEST_LIMIT_SECONDS,
+            follow_redirects=False,
         )
-        for line in response:
-            yield line.decode(errors="replace").rstrip("\n")
+
+    def _build(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: Mapping[str, Any] | None
+    ) -> httpx.Request:
+        request = self._http.build_request(method, path, params=dict(params or {}), json=body)
+        if method == "PATCH":
+            request.headers["Content-Type"] = "application/merge-patch+json"
+        if self.chosen.server_name:
+            request.extensions["sni_hostname"] = self.chosen.server_name
+        return request
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Resource:
+        with _translated():
+            response = self._http.send(self._build(method, path, params, body))
+            if response.status_code == _UNAUTHENTICATED:
+                # A token that lasts for minutes has expired while somebody waited for a job.
+                self.close()
+                response = self._http.send(self._build(method, path, params, body))
+        if not response.is_success:
+            raise _refusal(what, response)
+        answer: Resource = response.json()
+        return answer
+
+    def _list(self, path: str, *, what: str, **selectors: str) -> list[Resource]:
+        items: list[Resource] = []
+        params = {"limit": str(PAGE_SIZE), **{name: value for name, value in selectors.items() if value}}
+        while True:
+            page = self._ask("GET", path, what=what, params=params)
+            items += page.get("items") or []
+            if not (following := (page.get("metadata") or {}).get("continue")):
+                return items
+            params["continue"] = following
+
+    def _custom(self, plural: str, name: str = "", *, namespace: str = "") -> str:
+        path = f"{_CUSTOM}/namespaces/{quote(namespace or self.namespace)}/{plural}"
+        return f"{path}/{quote(name, safe='')}" if name else path
+
+    def _named(self, plural: str, name: str) -> str:
+        return f"{KINDS[plural]} {name!r} in namespace {self.namespace!r}"
+
+    def close(self) -> None:
+        """Close the connections; the next question opens others."""
+        http: httpx.Client | None = self.__dict__.pop("_http", None)
+        if http is not None:
+            http.close()
 
 
-def _configured(question: Callable[[], Answer]) -> Answer:
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
-        return question()
-    except ConfigException as error:
-        raise Misconfigured(
-            f"no cluster is configured ({error}); give --kubeconfig or --context, or --url to ask a gateway alone"
-        ) from error
-
-
-def _asked(what: str, question: Callable[[], Answer]) -> Answer:
-    try:
-        return question()
-    except ApiException as error:
-        raise _translated(what, error) from error
-    except (HTTPError, OSError) as error:
+        yield
+    except httpx.HTTPError as error:
         raise Unavailable(
             f"the Kubernetes API does not answer ({type(error).__name__}); check --kubeconfig and --context"
         ) from error
 
 
-def _translated(what: str, error: ApiException) -> MillraceError:
-    said = _message(error)
-    if error.status in _UNAUTHORIZED:
+def _refusal(what: str, response: httpx.Response) -> MillraceError:
+    said = _message(response)
+    if response.status_code in _UNAUTHORIZED:
         return Unauthorized(f"the cluster does not let you do this: {said}")
-    if error.status == _NOT_FOUND:
+    if response.status_code == _NOT_FOUND:
         if said.endswith("not found") and "page" not in said:
             return NotFound(f"there is no {what}; `-n NAMESPACE` chooses another namespace")
         return NotFound("the cluster does not know Millrace's resources; is the chart millrace-operator installed?")
-    if error.status in _REFUSED:
+    if response.status_code in _REFUSED:
         return Refused(f"the cluster refuses: {said}")
     return Unavailable(f"the Kubernetes API failed: {said}")
 
 
-def _message(error: ApiException) -> str:
+def _message(response: httpx.Response) -> str:
     try:
-        return str(json.loads(error.body)["message"])
+        return str(response.json()["message"])
     except (TypeError, ValueError, KeyError):
-        return str(error.reason or f"HTTP {error.status}")
+        return response.reason_phrase or f"HTTP {response.status_code}"

@@ -15,6 +15,7 @@ from kubernetes import client, stream
 from kubernetes.client.exceptions import ApiException
 
 from millrace.cli.kubernetes_api import Cluster
+from millrace.cli.official_client import official_client
 
 
 class PodTransport(httpx.BaseTransport):
@@ -90,7 +91,7 @@ class _PodBackend(httpcore.NetworkBackend):
         """Open a tunnel to the pod, whatever host is asked for."""
         del host, port, timeout, local_address, socket_options
         # The client's `stream` replaces a method of the ApiClient while it connects, so it gets one of its own.
-        core = client.CoreV1Api(self._cluster.new_api())
+        core = client.CoreV1Api(official_client(self._cluster))
         try:
             tunnel = stream.portforward(
                 core.connect_get_namespaced_pod_portforward,

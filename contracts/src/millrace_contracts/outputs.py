@@ -35,6 +35,15 @@ class Ordering(StrEnum):
     """That of the input: parts by their number, records within a part; only files can promise it."""
 
 
+class ExistingResults(StrEnum):
+    """What becomes of the results of another job that lie where files are to be written."""
+
+    REFUSE = "Refuse"
+    """They stay, and the job fails before anything is computed."""
+    REPLACE = "Replace"
+    """Their manifest goes at once, their parts as new ones come; for jobs of a schedule, of which the last counts."""
+
+
 class RedisOutput(Payload):
     """Results as fields of a Redis hash, one per record, gone after the time to live."""
 
@@ -79,3 +88,4 @@ class Writing(Payload):
     """Parquet goes with files only."""
     join: OutputJoin = OutputJoin.KEY
     ordering: Ordering = Ordering.NONE
+    existing_results: ExistingResults = ExistingResults.REFUSE

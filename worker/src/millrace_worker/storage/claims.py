@@ -25,6 +25,16 @@ class Claims:
 
     def input_file(self, claim: str, path: str) -> Path:
         """Answer the file to read, or say what is missing."""
+        file = self.input_path(claim, path)
+        try:
+            if not file.is_file():
+                raise InputUnusable(f'"{path}" on claim "{claim}" is not a file; name one file, or its folder')
+        except OSError as error:
+            raise input_error(error, claim=claim, path=path) from error
+        return file
+
+    def input_path(self, claim: str, path: str) -> Path:
+        """Answer the file or folder to read, or say what is missing."""
         try:
             folder = self._folder(claim)
             if folder is None:
@@ -34,8 +44,6 @@ class Claims:
                 raise InputUnusable(f'input path "{path}" leads out of claim "{claim}"; give a path inside it')
             if not file.exists():
                 raise InputMissing(f'there is no file "{path}" on claim "{claim}"; put it there, or correct the path')
-            if not file.is_file():
-                raise InputUnusable(f'"{path}" on claim "{claim}" is not a file; name one JSONL file')
         except OSError as error:
             raise input_error(error, claim=claim, path=path) from error
         return file
@@ -90,16 +98,25 @@ def output_error(error: OSError, *, where: str) -> Exception:
 
 
 def write_whole(file: Path, lines: Iterable[str]) -> None:
-    """Write a file so that readers see the old one or the whole new one, also when the machine stops."""
+    """Write lines of text so that readers see the old file or the whole new one, also when the machine stops."""
+    write_bytes_whole(file, "".join(f"{line}\n" for line in lines).encode())
+
+
+def write_bytes_whole(file: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file so that readers see the old one or the whole new one.
+
+    Also when the machine stops, if it is durable; if not, the file may then be empty or the old one.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own for each writer: a shard that is delivered twice may be written twice at the same time.
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=_TEMPORARY_SUFFIX)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.writelines(f"{line}\n" for line in lines)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         Path(name).replace(file)
     except BaseException:
         Path(name).unlink(missing_ok=True)

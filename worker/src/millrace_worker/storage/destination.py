@@ -1,21 +1,24 @@
-"""Where results go, behind one port: a folder on a claim, hashes in Redis, or topics of Kafka.
+"""Where results go, behind one port: files on a claim or in an object store, hashes in Redis, or topics of Kafka.
 
 Writing a shard again replaces what the first run wrote, so a shard that is delivered twice leaves the same files.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import redis
 
-from millrace_contracts.outputs import ClaimOutput, KafkaOutput, RedisOutput
-from millrace_contracts.results import Manifest, RecordFailure, RecordResult
+from millrace_contracts.outputs import ClaimOutput, KafkaOutput, ObjectStoreOutput, RedisOutput
+from millrace_contracts.results import Manifest, Part, RecordFailure
 from millrace_contracts.tasks import JobSpec
-from millrace_worker.errors import OutputUnwritable
+from millrace_worker.inference.model import TensorSpec
 from millrace_worker.kafka_message import KafkaSender
-from millrace_worker.storage.claim_results import ClaimResults
 from millrace_worker.storage.claims import Claims
+from millrace_worker.storage.file_results import FileResults
+from millrace_worker.storage.folders import ClaimFolder, Folder
 from millrace_worker.storage.kafka_results import KafkaResults
+from millrace_worker.storage.object_folder import ObjectFolder, ObjectStore
+from millrace_worker.storage.outcome import Results
 from millrace_worker.storage.redis_results import RedisResults
 
 
@@ -29,25 +32,65 @@ class Destination(Protocol):
     def prepare(self) -> None:
         """Make sure that results can be written, before anything is computed."""
 
-    def write_shard(self, index: int, results: Sequence[RecordResult], failures: Sequence[RecordFailure]) -> None:
-        """Write what one shard gave."""
+    def write_shard(
+        self, index: int, results: Results, failures: Sequence[RecordFailure], *, outputs: Sequence[TensorSpec] = ()
+    ) -> list[Part]:
+        """Write what one shard gave, and answer the files that it made.
 
-    def part_names(self, shards_total: int) -> list[str]:
-        """Name what the manifest lists."""
+        `outputs` is what the model says of the outputs that are written.
+        """
 
-    def write_manifest(self, manifest: Manifest, *, shards_total: int) -> str:
-        """Write the manifest, tidy up, and answer where it is."""
+    def write_redriven(
+        self,
+        index: int,
+        position: int | None,
+        results: Results,
+        failures: Sequence[RecordFailure],
+        *,
+        outputs: Sequence[TensorSpec] = (),
+    ) -> list[Part]:
+        """Write what a shard, or one record of it, gave after it came back from the dead-letter queue."""
+
+    def write_checkpoint(self, index: int, text: str) -> None:
+        """Note beside the files what the ledger was told of the shard."""
+
+    def read_checkpoints(self) -> Iterator[tuple[int, str]]:
+        """Answer what was noted for each shard, in no order; a note may be cut off."""
+
+    def holds(self, parts: Iterable[Part]) -> bool:
+        """Say whether all parts are there with the sizes that they were written with."""
+
+    def write_manifest(self, manifest: Manifest, *, parts: Mapping[int, Sequence[Part]]) -> str:
+        """Write the manifest with the parts of all shards, tidy up, and answer where it is."""
+
+
+_STORE = ObjectStore()
+"""It makes its client at the first use in each process."""
 
 
 def open_destination(
     spec: JobSpec, *, claims: Claims, client: redis.Redis, kafka: Callable[[], KafkaSender]
 ) -> Destination:
     """Answer the destination that the job asks for."""
-    output = spec.output
-    if isinstance(output, ClaimOutput):
-        return ClaimResults(claims, claim=output.claim_name, path=output.path)
+    output, writing = spec.output, spec.writing
+    if isinstance(output, RedisOutput):
+        return RedisResults(
+            client, uid=spec.job.uid, ttl_seconds=output.ttl_seconds, join=writing.join, dry_run=spec.dry_run
+        )
     if isinstance(output, KafkaOutput):
-        return KafkaResults(kafka(), client, job=spec.job, topic=output.topic, errors_topic=output.errors_topic)
-    if not isinstance(output, RedisOutput):
-        raise OutputUnwritable("this version writes to claims, Redis and Kafka")
-    return RedisResults(client, uid=spec.job.uid, ttl_seconds=output.ttl_seconds)
+        return KafkaResults(
+            kafka(),
+            client,
+            job=spec.job,
+            topic=output.topic,
+            errors_topic=output.errors_topic,
+            join=writing.join,
+            dry_run=spec.dry_run,
+        )
+    return FileResults(_folder(output, claims), uid=spec.job.uid, writing=writing, dry_run=spec.dry_run)
+
+
+def _folder(output: ClaimOutput | ObjectStoreOutput, claims: Claims) -> Folder:
+    if isinstance(output, ClaimOutput):
+        return ClaimFolder(claims, claim=output.claim_name, path=output.path)
+    return ObjectFolder(_STORE, uri=output.uri)

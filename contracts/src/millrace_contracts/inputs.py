@@ -139,6 +139,8 @@ class FileRef(Payload):
     """As stored; None where the server does not say."""
     version: str = ""
     """ETag, or time of the last change; another one later means that the input changed while the job ran."""
+    name: str = ""
+    """How its records are named: the path below the folder or prefix, so that no two files of a job share it."""
 
 
 class FileShard(Payload):

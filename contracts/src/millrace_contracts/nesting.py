@@ -22,7 +22,12 @@ def is_too_deep(text: bytes, *, levels: int = MAX_NESTING) -> bool:
     even, because some stand in strings, a second leaves strings out. Text that is no JSON, with more open brackets than
     `levels`, counts as deep too.
     """
-    return _may_be_deeper(text, levels) and _may_be_deeper(_STRINGS.sub(b"", text), levels)
+    return may_be_too_deep(text, levels=levels) and may_be_too_deep(_STRINGS.sub(b"", text), levels=levels)
+
+
+def may_be_too_deep(text: bytes, *, levels: int = MAX_NESTING) -> bool:
+    """Say no where neither the text nor a line of it is nested deeper; yes says nothing: strings hold brackets too."""
+    return _may_be_deeper(text, levels)
 
 
 def _may_be_deeper(text: bytes, levels: int) -> bool:

@@ -17,7 +17,7 @@ from millrace.admin import Admin
 from millrace_contracts import results
 from millrace_contracts.models import MODELS_KEY, ModelVersion, VersionState, serving_key, versions_key
 from millrace_contracts.pipelines import PIPELINES_KEY, RunState, run_key, runs_key
-from millrace_contracts.queues import EXCHANGE, SYSTEM_QUEUE, dead_letter_queue
+from millrace_contracts.queues import DEAD_LETTER_EXCHANGE, EXCHANGE, SYSTEM_QUEUE, dead_letter_queue
 from millrace_contracts.wire import task_message
 from millrace_worker import topology
 
@@ -38,6 +38,19 @@ class Queue:
     def declare(self) -> None:
         """Make the queue and its dead-letter queue, as a worker does."""
         topology.declare(self._connection, self.name)
+
+    def set_aside(self, task_id: str, **headers: Any) -> None:
+        """Put a task straight into the dead-letter queue, as a worker does with a record that ends workers."""
+        self.declare()
+        message = task_message("a.task", task_id=task_id, kwargs={})
+        self._connection.Producer(self.channel).publish(
+            message.body,
+            exchange=DEAD_LETTER_EXCHANGE,
+            routing_key=self.name,
+            headers={**message.headers, **headers},
+            **message.properties,
+        )
+        wait_until(lambda: self.count_dead() == 1, what="the dead letter", timeout_seconds=10)
 
     def publish(self, task_id: str, **kwargs: Any) -> None:
         """Send a task."""
@@ -95,7 +108,7 @@ def state(redis_url: str) -> Iterator[redis_client.Redis]:
 
 @pytest.fixture(scope="module")
 def pools() -> list[str]:
-    return [f"admin-{uuid.uuid4().hex[:8]}-{number}" for number in range(8)]
+    return [f"admin-{uuid.uuid4().hex[:8]}-{number}" for number in range(9)]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +156,20 @@ def test_a_letter_says_what_it_was_and_why_it_died(admin: Admin, queue: Queue) -
     assert ("one", "a.task", "rejected", 1) == (letter["id"], letter["task"], letter["reason"], letter["deaths"])
     assert BODY_LIMIT == len(letter["bodyPreview"]) < letter["bodyBytes"]
     assert letter["diedAt"] > 0
+
+
+def test_a_record_that_was_set_aside_is_told_by_job_key_and_line_and_redriven_with_them(
+    admin: Admin, queue: Queue
+) -> None:
+    headers = {"millrace-job": "ns/digits", "millrace-shard": 3, "millrace-key": "scan-7", "millrace-line": 1544}
+    queue.set_aside("poison", **headers, **{"millrace-error": "PoisonMessage"})
+
+    (letter,) = admin.dead_letters(queue.name, limit=1)
+    assert ("PoisonMessage", 0) == (letter["reason"], letter["deaths"])
+    record = {"job": "ns/digits", "shard": 3, "key": "scan-7", "line": 1544, "error": "PoisonMessage"}
+    assert record == letter["record"]
+    assert {"redriven": 1} == admin.redrive(queue.name, task_id="poison", limit=1)
+    assert headers.items() <= queue.take().headers.items()
 
 
 def test_looking_at_letters_again_and_again_neither_takes_nor_reorders_them(admin: Admin, queue: Queue) -> None:

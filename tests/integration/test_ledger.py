@@ -1,58 +1,27 @@
 """The job ledger on a real Redis: whatever happens to tasks, each record is counted once."""
 
-# ruff: noqa: D102 - the methods of Tasks are named after the scripts, which the contract documents
-
-import asyncio
-import json
-import subprocess
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
-from uuid import uuid4
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from ledger_tasks import RECORDS_PER_SHARD, Tasks, running_redis
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError
-from waiters import wait_until
 
 from millrace_contracts import ledger
-from millrace_contracts.errors import JobFailure
+from millrace_contracts.errors import JobFailure, RecordError
+from millrace_contracts.inputs import FileRef, FileShard, Shard
 from millrace_contracts.ledger import BeginShard
-from millrace_contracts.results import errors_key, results_key
-from millrace_operator.jobs.counts import count_records
-from millrace_operator.jobs.ledger import LedgerStore, LedgerUnreachable
-from millrace_operator.jobs.readings import FailedRecords, LedgerMissing, LedgerReading, LedgerUnknown
+from millrace_contracts.results import Part
+from millrace_contracts.shard_index import Extent, pack
+from millrace_worker.job_index import JobIndex, Size
+from millrace_worker.ledger import MAX_STARTS, Feed
 
 pytestmark = pytest.mark.integration
-
-IMAGE = "millrace/redis:8"
-RECORDS_PER_SHARD = 10
-MAX_STARTS = 3
-Answer = TypeVar("Answer")
-
-
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, check=True, text=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Start a Redis of our own and return its port on 127.0.0.1."""
-    name = f"millrace-test-ledger-{uuid4().hex[:8]}"
-    docker(
-        *("run", "--detach", "--rm", "--name", name, "--label", "millrace.dev/test=1"),
-        *("--publish", "127.0.0.1::6379", IMAGE, "redis-server", "--protected-mode", "no", "--save", ""),
-    )
-    try:
-        number = int(docker("port", name, "6379/tcp").splitlines()[0].rpartition(":")[2])
-        with Redis(host="127.0.0.1", port=number) as client:
-            wait_until(lambda: answers(client), what="Redis to answer", timeout_seconds=30)
+    with running_redis() as number:
         yield number
-    finally:
-        docker("rm", "--force", name)
 
 
 @pytest.fixture
@@ -62,83 +31,12 @@ def redis(port: int) -> Iterator[Redis]:
         yield client
 
 
-def answers(client: Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except RedisError:
-        return False
-
-
-class Tasks:
-    """What workers do to the ledger of one job, by the contract's scripts alone."""
-
-    def __init__(self, client: Redis, *, shards: int = 3, uid: str = "job-1") -> None:
-        self.client, self.uid, self.shards = client, uid, shards
-        self.job, self.done, self.in_flight, self.starts, self.failures = ledger.ledger_keys(uid)
-
-    def submit(self) -> int:
-        return self.run(ledger.SUBMIT, [self.job, ledger.JOBS_KEY], [self.uid, "ns", "name", "1.0"])
-
-    def begin_dispatch(self) -> int:
-        return self.run(ledger.BEGIN_DISPATCH, [self.job], [self.shards * RECORDS_PER_SHARD, self.shards, "uri", "2.0"])
-
-    def end_dispatch(self) -> int:
-        return self.run(ledger.END_DISPATCH, [self.job], [])
-
-    def begin(self, shard: int) -> str:
-        keys = [self.job, self.done, self.in_flight, self.starts]
-        return self.run(ledger.BEGIN_SHARD, keys, [shard, RECORDS_PER_SHARD, "3.0", MAX_STARTS])
-
-    def release(self, shard: int, waiting_for: str = "Triton is away") -> int:
-        return self.run(ledger.RELEASE_SHARD, [self.job, self.in_flight, self.starts], [shard, waiting_for])
-
-    def finish(self, shard: int, *, failed: int = 0) -> int:
-        failures = {"InvalidRecord": {"count": failed, "message": "wrong shape", "key": f"k{shard}"}} if failed else {}
-        return self.run(
-            ledger.FINISH_SHARD,
-            list(ledger.ledger_keys(self.uid)),
-            [shard, RECORDS_PER_SHARD - failed, failed, 0, "4.0", "1", json.dumps(failures)],
-        )
-
-    def finalize(self) -> int:
-        return self.run(ledger.FINALIZED, [self.job], ["manifest", "5.0"])
-
-    def stop(self, reason: str = "Cancelled") -> int:
-        return self.run(ledger.STOP, [self.job], [reason, "because"])
-
-    def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
-        return self.client.eval(script, len(keys), *keys, *arguments)
-
-    def dispatched(self) -> "Tasks":
-        """Bring the job to where all of its shards wait in the queue."""
-        self.submit()
-        self.begin_dispatch()
-        self.end_dispatch()
-        return self
-
-
-def with_store(port: int, use: Callable[[LedgerStore], Awaitable[Answer]]) -> Answer:
-    """Use the operator's store on a connection of its own."""
-
-    async def connected() -> Answer:
-        async with AsyncRedis(host="127.0.0.1", port=port, decode_responses=True) as client:
-            return await use(LedgerStore(client))
-
-    return asyncio.run(connected())
-
-
-def read(port: int, uid: str = "job-1") -> LedgerReading:
-    reading = with_store(port, lambda store: store.read_all([uid]))[uid]
-    assert isinstance(reading, LedgerReading)
-    return reading
-
-
 def test_a_shard_that_is_delivered_twice_counts_once(redis: Redis) -> None:
     tasks = Tasks(redis).dispatched()
     tasks.begin(0)
     tasks.begin(0)
-    assert (1, 0) == (tasks.finish(0), tasks.finish(0))
-    assert ("10", "1", "0") == tuple(redis.hmget(tasks.job, "succeeded", "shards_done", "in_flight"))
+    assert (True, False) == (tasks.finish(0).counts, tasks.finish(0).counts)
+    assert ["10", "1", "0"] == tasks.read("succeeded", "shards_done", "in_flight")
 
 
 def test_a_shard_that_was_counted_is_not_run_again(redis: Redis) -> None:
@@ -152,7 +50,7 @@ def test_the_last_shard_alone_is_told_that_it_was_the_last(redis: Redis) -> None
     tasks = Tasks(redis).dispatched()
     for shard in range(3):
         tasks.begin(shard)
-    assert [1, 1, 2, 0] == [tasks.finish(shard) for shard in (2, 0, 1, 1)]
+    assert [False, False, True, False] == [tasks.finish(shard).was_last for shard in (2, 0, 1, 1)]
 
 
 def test_a_redelivered_last_shard_asks_for_the_manifest_again_until_it_is_written(redis: Redis) -> None:
@@ -167,215 +65,207 @@ def test_a_redelivered_last_shard_asks_for_the_manifest_again_until_it_is_writte
 def test_a_shard_that_was_begun_too_often_is_poison_and_still_counts_once(redis: Redis) -> None:
     tasks = Tasks(redis).dispatched()
     assert [BeginShard.RUN] * MAX_STARTS + [BeginShard.POISON] == [tasks.begin(0) for _ in range(MAX_STARTS + 1)]
-    assert (1, 0) == (tasks.finish(0, failed=RECORDS_PER_SHARD), tasks.finish(0, failed=RECORDS_PER_SHARD))
-    assert ("10", "0") == tuple(redis.hmget(tasks.job, "failed", "in_flight"))
+    assert (True, False) == tuple(tasks.finish(0, failed=RECORDS_PER_SHARD).counts for _ in range(2))
+    assert ["10", "0"] == tasks.read("failed", "in_flight")
 
 
-def test_a_shard_that_is_given_back_never_becomes_poison(redis: Redis) -> None:
+def test_a_shard_that_is_given_back_never_becomes_poison_and_suspects_nobody(redis: Redis) -> None:
     tasks = Tasks(redis).dispatched()
+    redis.hset(ledger.suspects_key("job-1"), "0", "[7]")
     for _ in range(MAX_STARTS * 3):
         assert BeginShard.RUN == tasks.begin(0)
         tasks.release(0)
-    assert ("0", "Triton is away") == tuple(redis.hmget(tasks.job, "in_flight", "waiting_for"))
+    assert ["0", "Triton is away"] == tasks.read("in_flight", "waiting_for")
+    assert not redis.exists(ledger.suspects_key("job-1"))
 
 
 def test_a_stopped_job_runs_no_shard_and_keeps_the_first_reason(redis: Redis) -> None:
     tasks = Tasks(redis).dispatched()
-    assert (1, 0) == (tasks.stop("ModelNotFound"), tasks.stop("DeadlineExceeded"))
-    assert (BeginShard.STOPPED, "ModelNotFound") == (tasks.begin(0), redis.hget(tasks.job, "stop_reason"))
-    assert 0 == tasks.begin_dispatch()
+    assert (True, False) == (tasks.stop(JobFailure.MODEL_NOT_FOUND), tasks.stop(JobFailure.DEADLINE_EXCEEDED))
+    assert (BeginShard.STOPPED, ["ModelNotFound"]) == (tasks.begin(0), tasks.read("stop_reason"))
+    assert (None, []) == (tasks.begin_dispatch(), tasks.give_out())
 
 
-def test_a_finished_job_cannot_be_stopped(redis: Redis) -> None:
+def test_a_finished_job_cannot_be_stopped_suspended_or_sent_anew(redis: Redis) -> None:
     tasks = Tasks(redis, shards=1).dispatched()
     tasks.begin(0)
     tasks.finish(0)
-    assert (1, 0, 0) == (tasks.finalize(), tasks.finalize(), tasks.stop())
+    assert (True, False, False) == (tasks.finalize(), tasks.finalize(), tasks.stop())
+    assert (0, -1) == (tasks.suspend(), tasks.dispatch_anew())
 
 
-def test_tasks_of_a_job_that_is_gone_do_nothing_and_leave_nothing(redis: Redis, port: int) -> None:
+def test_tasks_of_a_job_that_is_gone_do_nothing_and_leave_nothing(redis: Redis) -> None:
     tasks = Tasks(redis).dispatched()
     tasks.begin(0)
-    with_store(port, lambda store: store.delete("job-1", results_ttl_seconds=None))
+    redis.flushall()
     assert BeginShard.STOPPED == tasks.begin(1)
-    assert [0, 0, 0, 0, 0] == [
-        tasks.finish(0),
-        tasks.release(0),
-        tasks.finalize(),
-        tasks.stop(),
-        tasks.begin_dispatch(),
-    ]
+    assert (False, False, False) == (tasks.finish(0).counts, tasks.finalize(), tasks.stop())
+    assert (None, [], 0, -1) == (tasks.begin_dispatch(), tasks.give_out(), tasks.suspend(), tasks.dispatch_anew())
+    tasks.release(0)
+    tasks.end_dispatch()
+    JobIndex(redis).write("job-1", pack([Extent(0, 1, 1, 0, 9)]), files=[FileRef(uri="claim:a/b")])
     assert [] == redis.keys("*")
 
 
-class AnyInterleaving(RuleBasedStateMachine):
-    """Workers begin, finish, give back and die in any order; redelivery is just another begin."""
-
-    client: Redis
-    shards = Bundle("shards")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.client.flushall()
-        self.tasks = Tasks(self.client)
-        self.failed_of: dict[int, int] = {}
-        self.begun: set[int] = set()
-        self.times_last = 0
-        self.is_stopped = False
-
-    @initialize()
-    def dispatch(self) -> None:
-        self.tasks.dispatched()
-
-    @rule(shard=st.integers(0, 2))
-    def begin(self, shard: int) -> None:
-        answer = self.tasks.begin(shard)
-        if shard in self.failed_of:
-            assert answer in {BeginShard.DONE, BeginShard.DONE_ALL}
-            return
-        if self.is_stopped:
-            assert BeginShard.STOPPED == answer
-            return
-        assert answer in {BeginShard.RUN, BeginShard.POISON}
-        self.begun.add(shard)
-
-    @rule(shard=st.integers(0, 2), failed=st.integers(0, RECORDS_PER_SHARD))
-    def finish(self, shard: int, failed: int) -> None:
-        answer = self.tasks.finish(shard, failed=failed)
-        assert (shard in self.failed_of) == (answer == 0)
-        self.times_last += answer == 2
-        self.failed_of.setdefault(shard, failed)
-        self.begun.discard(shard)
-
-    @rule(shard=st.integers(0, 2))
-    def release(self, shard: int) -> None:
-        self.tasks.release(shard)
-        self.begun.discard(shard)
-
-    @rule()
-    def dispatch_again(self) -> None:
-        self.tasks.begin_dispatch()
-        self.tasks.end_dispatch()
-
-    @rule()
-    def stop(self) -> None:
-        self.is_stopped = bool(self.tasks.stop()) or self.is_stopped
-
-    @invariant()
-    def each_record_is_counted_once(self) -> None:
-        names = ("total", "succeeded", "failed", "in_flight", "shards_done")
-        total, succeeded, failed, in_flight, done = (
-            int(value or 0) for value in self.client.hmget(self.tasks.job, *names)
-        )
-        assert len(self.failed_of) == done
-        assert sum(self.failed_of.values()) == failed
-        assert len(self.failed_of) * RECORDS_PER_SHARD == succeeded + failed
-        assert len(self.begun) * RECORDS_PER_SHARD == in_flight
-        reading = LedgerReading(
-            state="dispatched", total=total, succeeded=succeeded, failed=failed, in_flight=in_flight
-        )
-        counts = count_records(reading, inline_count=None, has_ended=False)
-        assert counts.pending >= 0
-        assert total == counts.succeeded + counts.failed + counts.pending + counts.in_flight
-
-    @invariant()
-    def the_last_shard_is_announced_exactly_once(self) -> None:
-        assert (len(self.failed_of) == 3) == (self.times_last == 1)
+def test_a_job_has_no_more_shards_out_than_its_window_and_each_brings_the_next(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=4, window=2)
+    tasks.submit()
+    tasks.begin_dispatch()
+    assert [0, 1] == tasks.give_out()
+    tasks.end_dispatch()
+    assert [2, 3, None] == [tasks.finish(shard).next_shard for shard in (1, 0, 2)]
 
 
-def test_any_interleaving_of_workers_counts_each_record_once(redis: Redis) -> None:
-    machine = type("AnyInterleavingHere", (AnyInterleaving,), {"client": redis})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+def test_who_is_delivered_again_finds_what_it_has_still_to_publish(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=4, window=2)
+    tasks.submit()
+    tasks.begin_dispatch()
+    assert [[0, 1], [0, 1]] == [tasks.give_out(), tasks.give_out()]
+    tasks.end_dispatch()
+    assert [] == tasks.give_out()
+    tasks.finish(1)
+    assert Feed(epoch=0, shards=[2]) == tasks.ledger.feed("job-1", 1)
+    tasks.ledger.fed("job-1", 1)
+    assert tasks.ledger.feed("job-1", 1) is None
 
 
-def test_the_operator_reads_what_workers_wrote(redis: Redis, port: int) -> None:
+def test_a_suspended_job_finishes_what_runs_and_begins_nothing(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=4, window=2).dispatched()
+    tasks.begin(0)
+    tasks.suspend()
+    assert BeginShard.SUSPENDED == tasks.begin(1)
+    assert (True, None) == (tasks.finish(0).counts, tasks.finish(0).next_shard)
+    assert (None, []) == (tasks.begin_dispatch(), tasks.give_out())
+
+
+def test_a_shard_whose_worker_died_counts_as_pending_while_its_job_is_suspended(redis: Redis) -> None:
     tasks = Tasks(redis).dispatched()
     tasks.begin(0)
-    tasks.begin(1)
-    tasks.finish(0, failed=2)
-    assert LedgerReading(
-        state="dispatched",
-        submitted_at=1.0,
-        total=30,
-        shards_total=3,
-        shards_done=1,
-        succeeded=8,
-        failed=2,
-        in_flight=10,
-        first_shard_at=3.0,
-        last_progress_at=4.0,
-        output_uri="uri",
-        model_version="1",
-        failures=(FailedRecords(code="InvalidRecord", message="wrong shape", count=2, sample_key="k0"),),
-    ) == read(port)
+    tasks.suspend()
+    tasks.begin(0)
+    assert ["0"] == tasks.read("in_flight")
 
 
-def test_many_jobs_are_read_at_once_and_those_without_a_ledger_are_missing(redis: Redis, port: int) -> None:
-    for number in range(50):
-        Tasks(redis, uid=f"job-{number}").submit()
-    reads_before = redis.info("stats")["total_reads_processed"]
-    readings = with_store(port, lambda store: store.read_all([f"job-{number}" for number in range(51)]))
-    # Opening the connection and asking for the statistics take a few reads; one round trip per job would take 51 more.
-    assert redis.info("stats")["total_reads_processed"] - reads_before < 10
-    assert 50 == sum(isinstance(reading, LedgerReading) for reading in readings.values())
-    assert LedgerMissing() == readings["job-50"]
+def test_a_resumed_job_publishes_what_is_not_done_and_forgets_what_was_out(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=4, window=2).dispatched()
+    tasks.finish(0)
+    tasks.suspend()
+    assert 1 == tasks.dispatch_anew()
+    assert BeginShard.STALE == tasks.begin(1)
+    assert 1 == tasks.begin_dispatch()
+    assert ([], [1, 2]) == (tasks.give_out(epoch=0), tasks.give_out(epoch=1))
+    tasks.end_dispatch(epoch=0)
+    assert ["dispatching"] == tasks.read("state")
+    tasks.end_dispatch(epoch=1)
+    assert (BeginShard.RUN, 3, 1) == (tasks.begin(1, epoch=1), *tasks.finish(1)[2:])
 
 
-def test_a_redis_that_does_not_answer_is_unknown_and_not_missing() -> None:
-    async def ask(store: LedgerStore) -> Any:
-        with pytest.raises(LedgerUnreachable, match="Redis, which holds the job ledger, does not answer"):
-            await store.submit(uid="job-1", namespace="ns", name="name", now=1.0)
-        return await store.read_all(["job-1"])
-
-    reading = with_store(1, ask)["job-1"]  # nothing listens on port 1
-    assert isinstance(reading, LedgerUnknown)
-    assert "does not answer" in reading.message
-
-
-def test_submitting_twice_changes_nothing(port: int, redis: Redis) -> None:
-    async def submit_twice(store: LedgerStore) -> dict[str, tuple[str, str]]:
-        for now in (1.0, 2.0):
-            await store.submit(uid="job-1", namespace="ns", name="name", now=now)
-        return await store.list_jobs()
-
-    assert {"job-1": ("ns", "name")} == with_store(port, submit_twice)
-    assert "1.0" == redis.hget(ledger.job_key("job-1"), "submitted_at")
+def test_a_plan_after_a_resume_is_not_given_what_an_unfinished_plan_before_was_given(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=4, window=2)
+    tasks.submit()
+    tasks.begin_dispatch()
+    tasks.give_out()
+    for shard in (0, 1):
+        tasks.finish(shard)
+    tasks.dispatch_anew()
+    tasks.begin_dispatch()
+    assert [2, 3] == tasks.give_out(epoch=1)
 
 
-def test_publications_of_a_plan_are_counted_only_while_the_job_is_there(port: int, redis: Redis) -> None:
-    Tasks(redis).submit()
-
-    async def note(store: LedgerStore) -> None:
-        for uid in ("job-1", "job-1", "gone"):
-            await store.note_plan_published(uid, now=7.0)
-
-    with_store(port, note)
-    assert (2, 7.0) == (read(port).plan_publications, read(port).plan_published_at)
-    assert not redis.exists(ledger.job_key("gone"))
+def test_a_shard_that_runs_since_before_a_resume_brings_the_next_only_if_it_was_given_out_again(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=6, window=2).dispatched()
+    tasks.dispatch_anew()
+    assert tasks.finish(1).next_shard is None
+    tasks.begin_dispatch()
+    assert [0, 2] == tasks.give_out(epoch=1)
+    assert 3 == tasks.finish(0).next_shard
 
 
-def test_stopping_keeps_the_reason_and_its_sentence(port: int, redis: Redis) -> None:
-    Tasks(redis).dispatched()
-    with_store(port, lambda store: store.stop("job-1", reason=JobFailure.DEADLINE_EXCEEDED, message="Too long."))
-    assert ("DeadlineExceeded", "Too long.") == (read(port).stop_reason, read(port).stop_message)
+def test_a_ledger_that_is_made_anew_forgets_the_messages_of_the_lost_one(redis: Redis) -> None:
+    tasks = Tasks(redis)
+    tasks.submit(epoch=1_000)
+    assert (1_000, BeginShard.STALE) == (tasks.begin_dispatch(), tasks.begin(0, epoch=7))
 
 
-def test_deleting_a_job_leaves_its_results_their_time_to_live_and_gives_one_to_those_without(
-    port: int, redis: Redis
+@pytest.mark.parametrize(
+    ("budget", "failed", "message"),
+    [
+        ({"max_failed_records": 3}, 4, "4 records failed, and failurePolicy.maxFailedRecords is 3"),
+        (
+            {"max_failed_percent": 30, "min_records": 10},
+            4,
+            "4 of 10 records failed, and failurePolicy.maxFailedPercent is 30",
+        ),
+    ],
+)
+def test_a_failure_budget_that_is_exceeded_stops_the_job(
+    redis: Redis, budget: dict[str, int], failed: int, message: str
 ) -> None:
-    Tasks(redis).dispatched()
-    redis.hset(results_key("job-1"), "k", "{}")
-    redis.expire(results_key("job-1"), 5000)
-    redis.hset(errors_key("job-1"), "k", "{}")
-    with_store(port, lambda store: store.delete("job-1", results_ttl_seconds=100))
-    assert {results_key("job-1"), errors_key("job-1")} == set(redis.keys("*"))
-    assert (True, True) == (4900 < redis.ttl(results_key("job-1")) <= 5000, 0 < redis.ttl(errors_key("job-1")) <= 100)
+    tasks = Tasks(redis).dispatched(**budget)
+    tasks.finish(0, failed=failed)
+    assert ["FailureBudgetExceeded", message] == tasks.read("stop_reason", "stop_message")
+
+
+@pytest.mark.parametrize("budget", [{"max_failed_records": 4}, {"max_failed_percent": 39, "min_records": 11}, {}])
+def test_a_failure_budget_that_is_kept_stops_nothing(redis: Redis, budget: dict[str, int]) -> None:
+    tasks = Tasks(redis).dispatched(**budget)
+    tasks.finish(0, failed=4)
+    assert [None] == tasks.read("stop_reason")
+
+
+def test_ignored_records_are_left_out_of_the_budget(redis: Redis) -> None:
+    tasks = Tasks(redis).dispatched(max_failed_records=3)
+    tasks.finish(0, failed=4, ignored=1)
+    assert [None, "4", "1"] == tasks.read("stop_reason", "failed", "ignored")
+
+
+def test_a_shard_with_fewer_records_than_planned_makes_the_total_smaller(redis: Redis) -> None:
+    tasks = Tasks(redis).dispatched()
+    tasks.finish(0, succeeded=6)
+    assert ["26", "6"] == tasks.read("total", "succeeded")
+
+
+def test_a_record_that_was_redriven_twice_moves_once(redis: Redis) -> None:
+    tasks = Tasks(redis).dispatched()
+    tasks.finish(0, failed=3, dead_lettered=2)
+    redis.hset(ledger.poison_key("job-1"), "0", "[4, 8]")
+    code, part = RecordError.INVALID_RECORD, Part(name="redriven/part", records=1)
+    moved = [tasks.ledger.redriven("job-1", 0, code=code, succeeded=[4, 5], parts=[part]) for _ in range(2)]
+    assert [1, 0] == moved
+    assert ["8", "2", "1"] == tasks.read("succeeded", "failed", "dead_lettered")
+    assert {0: [part]} == tasks.ledger.parts("job-1")
+    assert 1 == tasks.ledger.redriven("job-1", 0, code=code, succeeded=[], failed=[8])
+    assert ["8", "2", "0"] == tasks.read("succeeded", "failed", "dead_lettered")
+    assert not redis.exists(ledger.poison_key("job-1"))
+
+
+def test_a_manifest_that_does_not_know_the_redriven_records_is_written_anew(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=1).dispatched()
+    tasks.finish(0, failed=1, dead_lettered=1)
+    tasks.finalize()
+    redis.hset(ledger.poison_key("job-1"), "0", "[4]")
+    tasks.ledger.redriven("job-1", 0, code=RecordError.INVALID_RECORD, succeeded=[4])
+    assert tasks.ledger.needs_finalize("job-1")
+    tasks.ledger.finalized("job-1", manifest_uri="manifest", redriven=1)
+    assert not tasks.ledger.needs_finalize("job-1")
+
+
+def test_the_first_index_that_is_whole_stands(redis: Redis) -> None:
+    Tasks(redis).submit()
+    index = JobIndex(redis)
+    extents = [Extent(1, 10, 1, 0, 90), Extent(0, 7, 11, 90, 50)]
+    files = [FileRef(uri="claim:data/a"), FileRef(uri="claim:data/b", size_bytes=140)]
+    assert Size(shards=2, records=17) == index.write("job-1", pack(extents), files=files)
+    assert Size(shards=2, records=17) == index.write("job-1", pack(extents[:1]), files=files[:1])
+    source = FileShard(file=files[1], offset=0, length=90)
+    assert Shard(index=0, first_line=1, record_count=10, source=source) == index.shard("job-1", 0)
+    assert index.shard("job-1", 2) is None
+    assert {ledger.index_key("job-1"), ledger.files_key("job-1")} == set(redis.keys("*{job-1}:[if]*"))
+    assert [-1, -1] == [redis.ttl(ledger.index_key("job-1")), redis.ttl(ledger.files_key("job-1"))]
+
+
+def test_what_is_not_done_is_told_by_the_bitmap(redis: Redis) -> None:
+    tasks = Tasks(redis, shards=20).dispatched()
+    for shard in (0, 7, 9, 19):
+        tasks.finish(shard)
+    assert sorted(set(range(20)) - {0, 7, 9, 19}) == tasks.ledger.undone("job-1", 20)

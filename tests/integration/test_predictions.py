@@ -184,7 +184,9 @@ def test_results_of_a_job_go_to_kafka_by_key_and_failed_records_to_their_own_top
     assert (bad.key(), headers["millrace-shard"], headers["millrace-offset"], headers["millrace-outcome"]) == (
         *(b"k2", b"0", b"1", b"failed"),
     )
-    assert job.manifest["parts"] == ["scores", "bad-scores"]
+    assert [("scores", 2), ("bad-scores", 1)] == [
+        (part["name"], part["records"]) for part in job.manifest["parts"] + job.manifest["errors"]
+    ]
 
 
 def test_a_job_that_writes_to_a_topic_that_is_not_there_says_so(pool: Platform) -> None:

@@ -1,11 +1,14 @@
 """Whatever is killed or restarted, each record is predicted and counted once."""
 
+import json
 import os
 import signal
+from pathlib import Path
 
 from containers import Container
+from deadly_steps import MOMENTS
 from waiters import wait_until
-from worker_jobs import Job, Platform
+from worker_jobs import Job, Platform, claim_output
 
 from millrace_contracts import ledger
 from millrace_contracts.inputs import InlineShard, Shard
@@ -19,6 +22,24 @@ RECORDS = 60
 def slow_job(platform: Platform) -> Job:
     spec = platform.spec(model="slow", key_field="id", records_per_task=4, max_in_flight_requests=1)
     return platform.submit(spec, [{"id": i, "x": [i, 0]} for i in range(RECORDS)])
+
+
+def job_of_a_file(platform: Platform, *, window: int) -> Job:
+    """Have slow records read from a file, so that shards bring the next ones."""
+    source = platform.write_input([json.dumps({"id": i, "x": [i, 0]}) for i in range(RECORDS)])
+    spec = platform.spec(
+        model="slow", output=claim_output(), key_field="id", records_per_task=4, max_in_flight_requests=1
+    )
+    return platform.submit(spec, source, window=window)
+
+
+def assert_file_is_whole(job: Job) -> None:
+    assert job.counts == (RECORDS, RECORDS, 0)
+    folder = job.platform.claim / "out"
+    parts = json.loads((folder / "manifest.json").read_text())["parts"]
+    lines = [json.loads(line) for part in parts for line in (folder / part["name"]).read_text().splitlines()]
+    assert [line["key"] for line in lines] == [str(i) for i in range(RECORDS)]
+    assert job.number(Field.IN_FLIGHT) == 0
 
 
 def assert_whole(job: Job) -> None:
@@ -71,6 +92,53 @@ def test_a_task_process_that_is_killed_loses_nothing(platform: Platform) -> None
     job.wait_until_finalized()
     assert_whole(job)
     assert worker.is_running()
+
+
+def test_a_process_that_is_killed_at_each_step_of_publishing_breaks_no_chain(platform: Platform) -> None:
+    steps = platform.folder / "steps"
+    steps.mkdir()
+    support = str(Path(__file__).parents[1] / "support")
+    platform.worker(PYTHONPATH=support, MILLRACE_TASK_MODULES="deadly_steps", DEADLY_STEPS_FOLDER=str(steps))
+    job = job_of_a_file(platform, window=1)
+    job.wait_until_finalized(timeout_seconds=90)
+    assert_file_is_whole(job)
+    assert {moment.name for moment in steps.iterdir()} == MOMENTS
+
+
+def test_a_suspended_job_rests_and_a_resumed_one_does_the_rest_within_its_window(platform: Platform) -> None:
+    worker = platform.worker()
+    job = job_of_a_file(platform, window=3)
+    job.wait_for(Field.SHARDS_DONE, at_least=2)
+    assert platform.waiting() <= 3
+    job.suspend()
+    wait_until(
+        lambda: job.number(Field.IN_FLIGHT) == platform.waiting() == 0, what="the job to rest", explain=job.explain
+    )
+    done = job.number(Field.SHARDS_DONE)
+    assert 2 <= done < RECORDS // 4
+    assert "suspended" in worker.log
+    job.resume()
+    job.wait_until_finalized()
+    assert_file_is_whole(job)
+    assert worker.log.count('"event": "shard done"') == RECORDS // 4
+
+
+def test_a_job_whose_ledger_is_lost_goes_on_from_its_checkpoints(platform: Platform) -> None:
+    first = platform.worker()
+    job = job_of_a_file(platform, window=3)
+    job.wait_for(Field.SHARDS_DONE, at_least=4)
+    first.kill()
+    done = job.number(Field.SHARDS_DONE)
+    (platform.claim / "out" / "part-00001.jsonl").unlink()
+    platform.redis.delete(*ledger.ledger_keys(job.uid))
+    second = platform.worker()
+    job.make_ledger(epoch=1)
+    job.publish_plan()
+    job.wait_until_finalized()
+    assert_file_is_whole(job)
+    # One was without its part; a shard may have been between its checkpoint and its count.
+    run_again = second.log.count('"event": "shard done"')
+    assert RECORDS // 4 - done - 1 <= run_again <= RECORDS // 4 - done + 1
 
 
 def test_a_shard_that_ends_each_of_its_workers_fails_its_records_and_no_others(platform: Platform) -> None:

@@ -19,8 +19,8 @@ def test_inline_records_are_predicted_into_redis(pool: Platform) -> None:
         str(i): {"y": [float(i), 0.5]} for i in range(40)
     }
     assert job.errors == {}
-    assert job.manifest["records"] == {"total": 40, "succeeded": 40, "failed": 0}
-    assert job.manifest["model_version"] == "1"
+    assert job.manifest["records"] == {"total": 40, "succeeded": 40, "failed": 0, "cached": 0}
+    assert job.manifest["modelVersion"] == "1"
     assert job.number(Field.SHARDS_TOTAL) == 6
     assert job.number(Field.IN_FLIGHT) == 0
     assert 0 < pool.redis.ttl(f"millrace:{{{job.uid}}}:results") <= 600
@@ -37,9 +37,10 @@ def test_a_file_is_predicted_into_part_files_in_its_order(pool: Platform) -> Non
     assert job.fields[Field.MANIFEST_URI] == "pvc://data/out/manifest.json"
     out = pool.claim / "out"
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["parts"] == ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"]
-    assert sorted(file.name for file in out.iterdir()) == ["manifest.json", *manifest["parts"]]
-    lines = [json.loads(line) for part in manifest["parts"] for line in (out / part).read_text().splitlines()]
+    parts = [part["name"] for part in manifest["parts"]]
+    assert parts == ["part-00000.jsonl", "part-00001.jsonl", "part-00002.jsonl"]
+    assert sorted(file.name for file in out.iterdir()) == ["manifest.json", *parts]
+    lines = [json.loads(line) for part in parts for line in (out / part).read_text().splitlines()]
     assert [line["key"] for line in lines] == [f"records.jsonl:{n}" for n in range(1, 26)]
     assert [line["outputs"]["y"][0] for line in lines] == [float(i) for i in range(25)]
 

@@ -3,8 +3,12 @@
 import json
 from typing import Any
 
+from kombu import Connection
 from waiters import wait_until
 from worker_jobs import Platform
+
+from millrace_contracts.inputs import InlineShard, Shard
+from millrace_contracts.tasks import ShardTask
 
 V2: dict[str, Any] = {
     "lang": "py",
@@ -70,3 +74,15 @@ def test_a_log_line_is_json_without_passwords(platform: Platform) -> None:
     assert '"event": "job finalized"' in worker.log
     assert "integration@" not in worker.log
     assert ":integration" not in worker.log
+
+
+def test_a_shard_of_a_job_with_a_higher_priority_goes_first(platform: Platform) -> None:
+    platform.publisher.ensure_queue(platform.queue)
+    shard = Shard(index=0, first_line=1, record_count=1, source=InlineShard(records=[{"x": [1, 2]}]))
+    specs = [platform.spec().model_copy(update={"priority": priority}) for priority in (2, 7, 5)]
+    for spec in specs:
+        platform.publisher.publish_shard(ShardTask(spec=spec, shard=shard))
+    with Connection(platform.broker_url) as connection, connection.channel() as channel:
+        delivered = [channel.basic_get(platform.queue, no_ack=True) for _ in specs]
+    jobs = [message.properties["correlation_id"].partition(":")[0] for message in delivered]
+    assert [specs[1].job.uid, specs[2].job.uid, specs[0].job.uid] == jobs

@@ -42,10 +42,11 @@ class Kubectl:
         items: list[Resource] = json.loads(self.run("get", kind, "--output=json", *filters))["items"]
         return items
 
-    def apply(self, *resources: Mapping[str, Any]) -> str:
-        """Apply objects; a refusal is a CommandError with the server's sentence."""
+    def apply(self, *resources: Mapping[str, Any], dry_run: bool = False) -> str:
+        """Apply objects, or only ask whether the server would; a refusal is a CommandError with its sentence."""
         listing = {"apiVersion": "v1", "kind": "List", "items": list(resources)}
-        return self.run("apply", "--filename=-", stdin=json.dumps(listing).encode())
+        flags = ["--dry-run=server"] if dry_run else []
+        return self.run("apply", *flags, "--filename=-", stdin=json.dumps(listing).encode())
 
     def delete(self, kind: str, name: str, *flags: str, timeout_seconds: float = 120.0) -> None:
         """Delete an object if it is there, and wait until it is gone unless a flag says otherwise."""

@@ -15,6 +15,7 @@ from millrace_operator.model.outlook import Outlook
 from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import QueueReading, Reading
 from millrace_operator.model.worker import Worker, Workers
+from millrace_operator.observation.held_back import HeldBackTasks
 from millrace_operator.pools.one_pass import PoolPass
 from millrace_operator.reporting.report import PoolReport
 from millrace_operator.settings import OperatorSettings
@@ -109,6 +110,7 @@ class LoopCluster:
         )
         self.sources = self.heartbeats = self.future = self.inference = self
         self.drainer = self.kubernetes = self.clock = self.waits = self
+        self.held_back = HeldBackTasks()
         self.restart()
 
     def restart(self) -> None:

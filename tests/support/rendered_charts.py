@@ -130,5 +130,12 @@ ALL_VARIANTS: dict[str, Callable[[], list[Manifest]]] = {
             "operator": {"connections": {"brokerKind": "redis"}},
         }
     ),
+    "object store, web and notifications": lambda: render(
+        {
+            "objectStore": {"endpointUrl": "http://s3.example:9000", "existingSecret": "my-store", "ports": [9000]},
+            "httpInputs": {"ports": [443]},
+            "notifications": {"existingSecret": "my-webhooks", "ports": [8443]},
+        }
+    ),
     "operator alone": lambda: render(chart="millrace-operator"),
 }

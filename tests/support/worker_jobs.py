@@ -19,6 +19,7 @@ from millrace_contracts import ledger, results
 from millrace_contracts.inputs import ClaimInput, InlineInput, Input, Reading
 from millrace_contracts.ledger import Field, State
 from millrace_contracts.outputs import ClaimOutput, Output, RedisOutput
+from millrace_contracts.payload import Payload
 from millrace_contracts.queues import dead_letter_queue
 from millrace_contracts.tasks import PLAN, Batching, JobRef, JobSpec, ModelRef, PlanTask
 from millrace_worker import topology
@@ -69,6 +70,13 @@ class Platform:
         """Makes queues as workers do."""
         return Publisher(self.app, system_queue=self.queue)
 
+    @property
+    def secrets(self) -> Path:
+        """The folder of the secrets that sign notifications."""
+        path = self.folder / "secrets"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
     def worker(
         self, *, concurrency: int = 2, is_awaited: bool = True, arguments: Sequence[str] = (), **environment: str
     ) -> WorkerProcess:
@@ -80,6 +88,7 @@ class Platform:
                 "MILLRACE_TRITON_URL": self.triton_url,
                 "MILLRACE_SYSTEM_QUEUE": self.queue,
                 "MILLRACE_CLAIMS_ROOT": str(self.claim.parent),
+                "MILLRACE_NOTIFICATION_SECRETS_DIR": str(self.secrets),
                 **environment,
             },
             queue=self.queue,
@@ -108,15 +117,12 @@ class Platform:
             request_timeout_seconds=10,
         )
 
-    def submit(self, spec: JobSpec, source: Input | Sequence[dict[str, Any]]) -> "Job":
+    def submit(self, spec: JobSpec, source: Input | Sequence[dict[str, Any]], *, window: int = 64) -> "Job":
         """Make the ledger and publish the plan."""
-        job = Job(self, spec)
-        keys = [ledger.job_key(job.uid), ledger.JOBS_KEY]
-        self.redis.eval(ledger.SUBMIT, len(keys), *keys, job.uid, "test", spec.job.name, "1000.0")
-        task_input = source if isinstance(source, InlineInput | ClaimInput) else InlineInput(records=list(source))
-        self.publish(
-            PLAN, {"payload": PlanTask(spec=spec, input=task_input).model_dump(mode="json")}, f"{job.uid}:plan"
-        )
+        task_input = source if isinstance(source, Payload) else InlineInput(records=list(source))
+        job = Job(self, PlanTask(spec=spec, input=task_input, window=window))
+        job.make_ledger()
+        job.publish_plan()
         return job
 
     def write_input(self, lines: Sequence[str], path: str = "in/records.jsonl") -> ClaimInput:
@@ -177,7 +183,30 @@ class Job:
     """A submitted job, as its ledger and its output show it."""
 
     platform: Platform
-    spec: JobSpec
+    plan: PlanTask
+
+    @property
+    def spec(self) -> JobSpec:
+        """What its tasks have in common."""
+        return self.plan.spec
+
+    def make_ledger(self, *, epoch: int = 0) -> None:
+        """Make its ledger, or make it anew in a later epoch."""
+        keys = [ledger.job_key(self.uid), ledger.JOBS_KEY]
+        self.platform.redis.eval(ledger.SUBMIT, len(keys), *keys, self.uid, "test", self.spec.job.name, "1000.0", epoch)
+
+    def publish_plan(self) -> None:
+        """Publish the plan, for the first time or again."""
+        self.platform.publish(PLAN, {"payload": self.plan.model_dump(mode="json")}, f"{self.uid}:plan")
+
+    def suspend(self) -> None:
+        """Let what runs finish and nothing else begin."""
+        self.platform.redis.eval(ledger.SUSPEND, 1, ledger.job_key(self.uid))
+
+    def resume(self) -> None:
+        """Have published what is not done."""
+        self.platform.redis.eval(ledger.DISPATCH_ANEW, 2, ledger.job_key(self.uid), ledger.feeds_key(self.uid))
+        self.publish_plan()
 
     @property
     def uid(self) -> str:

@@ -44,12 +44,12 @@ def index_key(uid: str) -> str:
 
 
 def files_key(uid: str) -> str:
-    """String: the files that entries of the index name by their number, as a JSON list of FileRef."""
+    """Hash: file number -> FileRef as JSON; and "kafka" -> topic, where the entries are of Kafka."""
     return f"millrace:{{{uid}}}:files"
 
 
 def feeds_key(uid: str) -> str:
-    """Hash: who is to publish shards ("plan", or the index of a shard that is done) -> their indices, as a JSON list.
+    """Hash: who is to publish shards ("plan", or the index of a shard that is done) -> JSON of epoch and shards.
 
     It stands from the moment when the shards were given out until the broker confirmed them. So whoever is delivered
     again finds what it still has to publish.
@@ -131,6 +131,10 @@ class Field:
     """Of the failed, those that a retry rule leaves out of the budget."""
     DEAD_LETTERED: Final = "dead_lettered"
     """Records that ended their workers and lie in the dead-letter queue now."""
+    REDRIVEN: Final = "redriven"
+    """Records that came back from the dead-letter queue and were settled then."""
+    MANIFEST_REDRIVEN: Final = "manifest_redriven"
+    """Those of them that the manifest knows."""
     MAX_FAILED_RECORDS: Final = "max_failed_records"
     MAX_FAILED_PERCENT: Final = "max_failed_percent"
     MIN_RECORDS: Final = "min_records"
@@ -168,13 +172,18 @@ class BeginShard:
 
 
 SUBMIT: Final = """
--- KEYS: job, jobs.  ARGV: uid, namespace, name, now.  Answers 1 if the ledger is new, else 0.
+-- KEYS: job, jobs.  ARGV: uid, namespace, name, now, epoch (may be left out).  Answers 1 if the ledger is new, else 0.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if ARGV[5] then redis.call('HSET', KEYS[1], 'epoch', ARGV[5]) end
 redis.call('HSET', KEYS[1], 'namespace', ARGV[2], 'name', ARGV[3], 'state', 'submitted', 'submitted_at', ARGV[4])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. '/' .. ARGV[3])
 return 1
 """
-"""Make a job's ledger, once. `jobs` is outside the hash tag: on Redis Cluster the operator runs its HSET apart."""
+"""Make a job's ledger, once. `jobs` is outside the hash tag: on Redis Cluster the operator runs its HSET apart.
+
+A ledger that is made anew, because Redis lost the first, begins in an epoch above all that it can have had: the time in
+seconds. So what was published before is stale.
+"""
 
 BEGIN_DISPATCH: Final = """
 -- KEYS: job.  ARGV: total, shards_total, output_uri, now, window, max_failed_records, max_failed_percent, min_records
@@ -191,7 +200,7 @@ return tonumber(f[4] or '0')
 
 _GIVE_OUT: Final = """
 local function give_out(job, done, feeds, who, count)
-  local f = redis.call('HMGET', job, 'shards_dispatched', 'shards_total', 'stop_reason', 'suspended')
+  local f = redis.call('HMGET', job, 'shards_dispatched', 'shards_total', 'stop_reason', 'suspended', 'epoch')
   if not f[2] or f[3] or f[4] or count == 0 then return {} end
   local next, total, given = tonumber(f[1] or '0'), tonumber(f[2]), {}
   while next < total and #given < count do
@@ -199,7 +208,9 @@ local function give_out(job, done, feeds, who, count)
     next = next + 1
   end
   redis.call('HSET', job, 'shards_dispatched', next)
-  if #given > 0 then redis.call('HSET', feeds, who, cjson.encode(given)) end
+  if #given > 0 then
+    redis.call('HSET', feeds, who, cjson.encode({epoch = tonumber(f[5] or '0'), shards = given}))
+  end
   return given
 end
 """
@@ -207,23 +218,39 @@ end
 GIVE_OUT: Final = (
     _GIVE_OUT
     + """
--- KEYS: job, done, feeds.  ARGV: who, count.  Answers indices of shards that `who` is to publish now: what was given to
--- it and not confirmed, or else the next `count` that are not done.
-local known = redis.call('HGET', KEYS[3], ARGV[1])
-if known then return cjson.decode(known) end
-return give_out(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2]))
+-- KEYS: job, done, feeds.  ARGV: count, epoch.  Answers indices of shards that the plan is to publish now: what was
+-- given to it and not confirmed, or else the next `count` that are not done; none to a plan of an earlier epoch.
+local f = redis.call('HMGET', KEYS[1], 'state', 'epoch')
+if f[1] ~= 'dispatching' or tonumber(f[2] or '0') ~= tonumber(ARGV[2]) then return {} end
+local known = redis.call('HGET', KEYS[3], 'plan')
+if known then return cjson.decode(known).shards end
+return give_out(KEYS[1], KEYS[2], KEYS[3], 'plan', tonumber(ARGV[1]))
 """
 )
-"""When all of them are confirmed, HDEL of `who` from the feeds."""
+"""When all of them are confirmed, END_DISPATCH."""
 
 END_DISPATCH: Final = """
--- KEYS: job.  Answers 1 if the state changed.
-if redis.call('HGET', KEYS[1], 'state') ~= 'dispatching' then return 0 end
+-- KEYS: job, feeds.  ARGV: epoch.  Answers 1 if the state changed.
+local f = redis.call('HMGET', KEYS[1], 'state', 'epoch')
+if f[1] ~= 'dispatching' or tonumber(f[2] or '0') ~= tonumber(ARGV[1]) then return 0 end
+redis.call('HDEL', KEYS[2], 'plan')
 redis.call('HSET', KEYS[1], 'state', 'dispatched')
 return 1
 """
 
-BEGIN_SHARD: Final = """
+_GIVE_BACK: Final = """
+local function give_back(job, inflight, shard)
+  local records = redis.call('HGET', inflight, shard)
+  if records then
+    redis.call('HDEL', inflight, shard)
+    redis.call('HINCRBY', job, 'in_flight', -tonumber(records))
+  end
+end
+"""
+
+BEGIN_SHARD: Final = (
+    _GIVE_BACK
+    + """
 -- KEYS: job, done, inflight, starts.  ARGV: shard, records, now, max_starts, epoch.
 -- Answers a BeginShard value and how often the shard was begun without an end, this time included.
 local f = redis.call('HMGET', KEYS[1], 'shards_done', 'shards_total', 'state', 'stop_reason', 'suspended', 'epoch')
@@ -234,7 +261,11 @@ if redis.call('GETBIT', KEYS[2], ARGV[1]) == 1 then
 end
 if f[4] then return {'stopped', 0} end
 if tonumber(ARGV[5]) < tonumber(f[6] or '0') then return {'stale', 0} end
-if f[5] then return {'suspended', 0} end
+if f[5] then
+  -- Its worker died, or it would not have come again.
+  give_back(KEYS[1], KEYS[3], ARGV[1])
+  return {'suspended', 0}
+end
 if redis.call('HSETNX', KEYS[3], ARGV[1], ARGV[2]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'in_flight', ARGV[2])
 end
@@ -243,36 +274,40 @@ local starts = redis.call('HINCRBY', KEYS[4], ARGV[1], 1)
 if starts > tonumber(ARGV[4]) then return {'poison', starts} end
 return {'run', starts}
 """
+)
 
-RELEASE_SHARD: Final = """
--- KEYS: job, inflight, starts.  ARGV: shard, waiting_for.  A shard that is given back is pending again.
+RELEASE_SHARD: Final = (
+    _GIVE_BACK
+    + """
+-- KEYS: job, inflight, starts, suspects.  ARGV: shard, waiting_for.  A shard that is given back is pending again, and
+-- what was at work then did not end its worker.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local records = redis.call('HGET', KEYS[2], ARGV[1])
-if records then
-  redis.call('HDEL', KEYS[2], ARGV[1])
-  redis.call('HINCRBY', KEYS[1], 'in_flight', -tonumber(records))
-end
+give_back(KEYS[1], KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
+redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('HSET', KEYS[1], 'waiting_for', ARGV[2])
 return 1
 """
+)
 
 FINISH_SHARD: Final = (
     _GIVE_OUT
+    + _GIVE_BACK
     + """
 -- KEYS: job, done, inflight, starts, failures, feeds, suspects, parts.
 -- ARGV: shard, succeeded, failed, retried, now, model_version, failures as JSON {code: {count, message, key}},
---       planned records, cached, ignored, parts as JSON (or '').
+--       planned records, cached, ignored, parts as JSON (or ''), dead-lettered.
 -- Answers {0 if the shard was counted before or the job is gone, 1 if it counts, 2 if it counts and was the last;
---          index of the next shard, which this one is to publish, or -1}.
+--          index of the next shard, which this one is to publish, or -1; epoch of that publication}.
 local job, shard = KEYS[1], ARGV[1]
-if redis.call('EXISTS', job) == 0 then return {0, -1} end
-if redis.call('SETBIT', KEYS[2], shard, 1) == 1 then return {0, -1} end
-local records = redis.call('HGET', KEYS[3], shard)
-if records then
-  redis.call('HDEL', KEYS[3], shard)
-  redis.call('HINCRBY', job, 'in_flight', -tonumber(records))
+local state = redis.call('HGET', job, 'state')
+if not state then return {0, -1, 0} end
+if redis.call('SETBIT', KEYS[2], shard, 1) == 1 then
+  -- What it wrote replaced what the first wrote.
+  if ARGV[11] ~= '' and state ~= 'finalized' then redis.call('HSET', KEYS[8], shard, ARGV[11]) end
+  return {0, -1, 0}
 end
+give_back(job, KEYS[3], shard)
 redis.call('HDEL', KEYS[4], shard)
 redis.call('HDEL', KEYS[7], shard)
 local succeeded, failed = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -281,6 +316,7 @@ redis.call('HINCRBY', job, 'failed', failed)
 redis.call('HINCRBY', job, 'retried', ARGV[4])
 redis.call('HINCRBY', job, 'cached', ARGV[9])
 redis.call('HINCRBY', job, 'ignored', ARGV[10])
+redis.call('HINCRBY', job, 'dead_lettered', ARGV[12])
 if succeeded + failed ~= tonumber(ARGV[8]) then
   redis.call('HINCRBY', job, 'total', succeeded + failed - tonumber(ARGV[8]))
 end
@@ -306,10 +342,13 @@ if why and redis.call('HSETNX', job, 'stop_reason', 'FailureBudgetExceeded') == 
 end
 if redis.call('HINCRBY', job, 'shards_done', 1) == tonumber(redis.call('HGET', job, 'shards_total')) then
   redis.call('HSET', job, 'last_shard_at', ARGV[5])
-  return {2, -1}
+  return {2, -1, 0}
 end
+f = redis.call('HMGET', job, 'shards_dispatched', 'epoch')
+-- One that was not given out in this epoch, but was at work since the one before, has no place in the window to leave.
+if tonumber(shard) >= tonumber(f[1] or '0') then return {1, -1, 0} end
 local given = give_out(job, KEYS[2], KEYS[6], shard, 1)
-return {1, given[1] or -1}
+return {1, given[1] or -1, tonumber(f[2] or '0')}
 """
 )
 
@@ -332,21 +371,13 @@ return redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 """
 """Run by the operator: for a resume, and for a job whose messages got lost."""
 
-REDRIVEN: Final = """
--- KEYS: job, failures.  ARGV: code, records that succeeded now.  Answers 0 if the job is gone.
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HINCRBY', KEYS[1], 'succeeded', ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'failed', -tonumber(ARGV[2]))
-redis.call('HINCRBY', KEYS[1], 'dead_lettered', -tonumber(ARGV[2]))
-redis.call('HINCRBY', KEYS[2], ARGV[1] .. ':count', -tonumber(ARGV[2]))
-return 1
-"""
-"""Records that came back from the dead-letter queue moved from the failed to the succeeded."""
-
 FINALIZED: Final = """
--- KEYS: job.  ARGV: manifest_uri, now.  Answers 1 if the job is finalized now, 0 if it was before or is gone.
+-- KEYS: job.  ARGV: manifest_uri, now, redriven records that the manifest knows.
+-- Answers 1 if the job is finalized now, 0 if it was before or is gone.
 local state = redis.call('HGET', KEYS[1], 'state')
-if not state or state == 'finalized' then return 0 end
+if not state then return 0 end
+redis.call('HSET', KEYS[1], 'manifest_redriven', ARGV[3])
+if state == 'finalized' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'finalized', 'manifest_uri', ARGV[1], 'finalized_at', ARGV[2], 'waiting_for', '')
 return 1
 """

@@ -31,3 +31,21 @@ def pack(extents: Iterable[Extent]) -> bytes:
 def unpack(entry: bytes) -> Extent:
     """Read one entry; raises struct.error where there is none."""
     return Extent(*_ENTRY.unpack(entry))
+
+
+WRITE_INDEX: Final = """
+-- KEYS: job, index, files, new index, new files.
+-- Answers 1 if this index stands now, 0 if another did or the job is gone.
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('DEL', KEYS[4], KEYS[5])
+  return 0
+end
+redis.call('RENAME', KEYS[4], KEYS[2])
+redis.call('PERSIST', KEYS[2])
+if redis.call('EXISTS', KEYS[5]) == 1 then
+  redis.call('RENAME', KEYS[5], KEYS[3])
+  redis.call('PERSIST', KEYS[3])
+end
+return 1
+"""
+"""A plan writes its index under names of its own, which go away by themselves; the first that is whole stands."""

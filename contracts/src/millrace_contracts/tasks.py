@@ -99,7 +99,7 @@ class FailureBudget(Payload):
 class CacheUse(Payload):
     """Whether equal records take their outputs from the prediction cache, and new ones are kept there."""
 
-    mode: Literal["Off", "Read", "ReadWrite"] = "Off"
+    mode: Literal["Disabled", "Read", "ReadWrite"] = "Disabled"
     ttl_seconds: int = Field(default=3600, ge=1, le=2_592_000)
 
 
@@ -151,6 +151,8 @@ class ShardTask(Payload):
     """Of its publication; the ledger's is higher after a resume, and what was out before is then left alone."""
     redrive: bool = False
     """Somebody took it out of the dead-letter queue: its records failed before and are counted already."""
+    position: int | None = Field(default=None, ge=0)
+    """Of the one record that is redriven: where it stands in the shard, from 0; None redrives all of them."""
 
 
 class FinalizeTask(Payload):

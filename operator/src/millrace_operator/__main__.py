@@ -25,6 +25,7 @@ from millrace_operator.observation.beat_entries import BeatEntries
 from millrace_operator.observation.broker import PassiveDeclares
 from millrace_operator.observation.delayed_tasks import DelayedTasks
 from millrace_operator.observation.heartbeats import HeartbeatListener
+from millrace_operator.observation.held_back import HeldBackTasks
 from millrace_operator.observation.outlook import OutlookObserver
 from millrace_operator.observation.rabbitmq import RabbitMqObserver
 from millrace_operator.observation.rabbitmq_metrics import RabbitMqMetrics
@@ -92,6 +93,7 @@ def _context(settings: OperatorSettings) -> OperatorContext:
             clock=clock,
         ),
         waits=WaitBoard(redis),
+        held_back=HeldBackTasks(),
         kubernetes=kubernetes,
         objects=ObjectStore(),
         clock=clock,

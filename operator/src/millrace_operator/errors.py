@@ -36,3 +36,7 @@ class KubernetesError(OperatorError):
 
 class ObjectNotFound(KubernetesError):  # noqa: N818 - it says what happened
     """The object does not exist (any more)."""
+
+
+class WatchExpired(KubernetesError):  # noqa: N818 - it says what happened
+    """The API server does not know any more what changed since the version at which a watch was to go on."""

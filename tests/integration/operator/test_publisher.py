@@ -11,7 +11,7 @@ from waiters import wait_until
 
 from millrace_contracts.inputs import ClaimInput
 from millrace_contracts.outputs import RedisOutput
-from millrace_contracts.tasks import PLAN, JobRef, JobSpec, ModelRef, PlanTask
+from millrace_contracts.tasks import NOTIFY, PLAN, JobRef, JobSpec, ModelRef, NotifyTask, PlanTask
 from millrace_operator.actuation.plan_broker import PlanBroker
 from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.errors import PublishError
@@ -38,6 +38,18 @@ def test_a_plan_arrives_as_a_celery_task_in_a_queue_that_nobody_had_made(
     arguments = message.decode()[1]
     assert PlanTask.model_validate(arguments["payload"]) == TASK
     assert message.properties["delivery_mode"] == 2
+
+
+def test_word_of_a_job_arrives_as_a_celery_task_with_the_same_id_each_time(
+    publisher: PlanPublisher, client: BrokerClient, queue: str, runner: asyncio.Runner
+) -> None:
+    word = NotifyTask(job=TASK.spec.job, event="Failed", at=1.0, body={"state": "Failed"}, kafka_topic="jobs")
+    runner.run(publisher.publish_notification(word, notice="Failed:0"))
+
+    message = client.get(queue)
+    assert message is not None
+    assert (message.headers["task"], message.headers["id"]) == (NOTIFY, "1234:notify:Failed:0")
+    assert NotifyTask.model_validate(message.decode()[1]["payload"]) == word
 
 
 def test_a_plan_without_a_broker_is_an_error_and_goes_out_once_the_broker_is_back(

@@ -4,6 +4,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace_contracts.errors import RecordError
-from millrace_worker.errors import BatchFailed, BatchRejected, JobOver, TritonTooSlow, TritonUnavailable
+from millrace_contracts.tasks import RetryAction, RetryRule
+from millrace_worker.errors import (
+    BatchFailed,
+    BatchRejected,
+    JobOver,
+    RetriesExhausted,
+    TritonTooSlow,
+    TritonUnavailable,
+)
 from millrace_worker.inference import predict as engine
 from millrace_worker.inference.predict import Limits, NotPredicted, Predicted, predict
 from millrace_worker.inference.retry_policy import Pace
@@ -155,3 +164,105 @@ def test_what_is_no_batch_error_ends_the_shard() -> None:
 
     with pytest.raises(ZeroDivisionError):
         predict([(0,)], send=send, limits=LIMITS, pace=PACE)
+
+
+def with_rules(*rules: RetryRule, retries: int = 2, isolates: bool = True) -> Limits:
+    return replace(LIMITS, rules=rules, retries_per_record=retries, isolates=isolates)
+
+
+def run_with(model: Model, limits: Limits, count: int = 10) -> dict[int, engine.Outcome]:
+    return predict(batches_of(count, 4), send=model.send, limits=limits, pace=PACE)
+
+
+def failure(outcome: engine.Outcome) -> NotPredicted:
+    assert isinstance(outcome, NotPredicted)
+    return outcome
+
+
+def test_a_rule_fails_a_record_without_a_retry() -> None:
+    model = Model(fails={3: 1000})
+    rule = RetryRule(action=RetryAction.FAIL_RECORD, on_message_contains="fell over")
+    assert 1 == failure(run_with(model, with_rules(rule))[3]).attempts
+
+
+def test_a_rule_retries_what_was_rejected() -> None:
+    rule = RetryRule(action=RetryAction.RETRY, on_message_contains="no such shape")
+    refused = failure(run_with(Model(rejects={3}), with_rules(rule))[3])
+    assert (RecordError.REJECTED_BY_MODEL, 3) == (refused.code, refused.attempts)
+
+
+def test_a_rule_that_ignores_fails_the_record_outside_the_budget() -> None:
+    outcomes = run_with(Model(rejects={3}), with_rules(RetryRule(action=RetryAction.IGNORE)))
+    assert failure(outcomes[3]).is_ignored
+    assert {3} == {i for i, outcome in outcomes.items() if isinstance(outcome, NotPredicted)}
+
+
+def test_a_rule_ends_the_whole_job() -> None:
+    with pytest.raises(RetriesExhausted, match="fell over"):
+        run_with(Model(fails={3: 1000}), with_rules(RetryRule(action=RetryAction.FAIL_JOB)))
+
+
+def test_the_records_of_a_batch_fail_together_where_failures_are_not_isolated() -> None:
+    model = Model(fails={3: 1000})
+    # A batch is not cut, so the model fails on it as often as it is sent.
+    outcomes = run_with(model, with_rules(isolates=False))
+    assert {0, 1, 2, 3} == {i for i, outcome in outcomes.items() if isinstance(outcome, NotPredicted)}
+    assert {3} == {failure(outcomes[i]).attempts for i in range(4)}
+
+
+def test_overload_never_spends_a_retry_and_lowers_concurrency() -> None:
+    model, lock, now, most_after = Model(), threading.Lock(), 0, 0
+    refusals = iter(range(6))
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        nonlocal now, most_after
+        with lock:
+            now += 1
+            refused = next(refusals, None) is not None
+            most_after = max(most_after, 0 if refused else now)
+        try:
+            if refused:
+                raise TritonUnavailable("Exceeds maximum queue size")
+            return model.send(positions)
+        finally:
+            with lock:
+                now -= 1
+
+    limits = with_rules(RetryRule(action=RetryAction.FAIL_JOB), retries=0)
+    outcomes = predict(batches_of(1, 1), send=send, limits=limits, pace=replace(PACE, patience_seconds=60))
+    assert outcomes == {0: Predicted(outputs={"y": 0}, attempts=1)}
+    assert 1 == most_after
+
+
+def test_a_record_whose_time_is_over_each_time_fails_where_a_rule_names_that() -> None:
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        if 2 in positions:
+            raise TritonTooSlow("too slow")
+        return [{"y": 2 * position} for position in positions]
+
+    rule = RetryRule(action=RetryAction.FAIL_RECORD, on_codes=["DEADLINE_EXCEEDED"])
+    outcomes = predict([(0, 1, 2, 3)], send=send, limits=with_rules(rule), pace=replace(PACE, patience_seconds=60))
+    assert {2} == {i for i, outcome in outcomes.items() if isinstance(outcome, NotPredicted)}
+
+
+def test_batches_are_made_while_earlier_ones_are_at_the_model() -> None:
+    gate, made = threading.Event(), 0
+
+    def batches() -> Iterator[tuple[int, ...]]:
+        nonlocal made
+        for made in range(1, 6):
+            if made == LIMITS.requests_in_flight + 1:
+                gate.set()
+            yield (made,)
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        assert gate.wait(5)
+        return [{"y": position} for position in positions]
+
+    assert 5 == len(predict(batches(), send=send, limits=LIMITS, pace=PACE))
+
+
+@settings(deadline=None, max_examples=30)
+@given(bad=st.sets(st.integers(0, 19), max_size=5), size=st.integers(1, 8))
+def test_the_same_input_has_the_same_outcome_whatever_the_batches(bad: set[int], size: int) -> None:
+    assert run(Model(rejects=bad), 20, size) == run(Model(rejects=bad), 20, 4)

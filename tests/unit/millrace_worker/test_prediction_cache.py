@@ -5,9 +5,11 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import pytest
 import redis
 
 from millrace_contracts.predictions import CachedAnswer
+from millrace_worker import prediction_cache
 from millrace_worker.prediction_cache import LEFT_ALONE_SECONDS, PredictionCache
 
 ANSWERS = {"k": CachedAnswer(model_version="1", outputs={"y": 1})}
@@ -20,6 +22,13 @@ class Client:
     trouble: Exception | None = None
     tries: int = 0
     kept: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+    def mget(self, keys: list[str]) -> list[bytes | None]:
+        self.tries += 1
+        if self.trouble:
+            raise self.trouble
+        return [self.texts.get(key) for key in keys]
 
     def pipeline(self, *, transaction: bool) -> "Client":
         assert not transaction
@@ -68,3 +77,26 @@ def test_without_a_cache_nothing_is_stored() -> None:
     one = PredictionCache.connect("")
     one.store(ANSWERS, ttl_seconds=60)
     assert one.not_stored == 0
+
+
+def test_what_is_known_is_found_and_what_cannot_be_read_is_not() -> None:
+    client = Client(texts={"k": ANSWERS["k"].model_dump_json().encode(), "odd": b"{}"})
+    assert ANSWERS == cache(client, [0.0]).look_up({"k", "odd", "unknown"})
+
+
+def test_many_keys_are_asked_in_bounded_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_cache, "KEYS_AT_ONCE", 2)
+    client = Client()
+    assert {} == cache(client, [0.0]).look_up({"a", "b", "c"})
+    assert 2 == client.tries
+
+
+def test_a_cache_that_is_away_knows_nothing_and_is_left_alone() -> None:
+    client = Client(redis.exceptions.TimeoutError())
+    one = cache(client, [0.0])
+    assert [{}, {}] == [one.look_up({"k"}), one.look_up({"k"})]
+    assert (1, 0) == (client.tries, one.not_stored)
+
+
+def test_without_a_cache_nothing_is_known() -> None:
+    assert {} == PredictionCache.connect("").look_up({"k"})

@@ -15,6 +15,8 @@ from millrace_worker.inference.known_models import KnownModels
 from millrace_worker.inference.model import ModelClient
 from millrace_worker.inference.retry_policy import Pace
 from millrace_worker.inference.triton import TritonClient
+from millrace_worker.input.sources import Sources
+from millrace_worker.job_index import JobIndex
 from millrace_worker.kafka_message import KafkaSender
 from millrace_worker.ledger import Ledger
 from millrace_worker.prediction_cache import PredictionCache
@@ -44,6 +46,11 @@ class Context:
         return Ledger(self.redis, now=self.now)
 
     @cached_property
+    def index(self) -> JobIndex:
+        """Where the shards of all jobs lie."""
+        return JobIndex(self.redis)
+
+    @cached_property
     def publisher(self) -> Publisher:
         """Sends the tasks that follow from a task."""
         return Publisher(self.app, system_queue=self.settings.system_queue)
@@ -52,6 +59,11 @@ class Context:
     def claims(self) -> Claims:
         """The mounted claims."""
         return Claims(self.settings.claims_root)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Where records are read from."""
+        return Sources(self.claims)
 
     @cached_property
     def _triton(self) -> TritonClient:
@@ -89,6 +101,8 @@ class Context:
         """Give back what the end of the process would not."""
         if "kafka" in self.__dict__:
             self.kafka.close()
+        if "sources" in self.__dict__:
+            self.sources.close()
 
     def models(self) -> ModelClient:
         """Answer the pool's Triton, or say that it has none."""

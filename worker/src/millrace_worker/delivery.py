@@ -8,6 +8,7 @@
 | it cannot be understood           | dead-letter queue                                                               |
 | a shard: time limit or a defect   | back to the queue; after a few starts the ledger calls the shard poison         |
 | plan: time limit or a defect      | stops the job as InputInvalid, naming the error                                 |
+| notify: nobody takes it           | comes again for a day, then, or if it is refused, it is given up with a log line |
 
 Celery's own retry dead-letters a message whose copy it cannot publish; a shard would be lost that way, so here it goes
 back to the queue instead.
@@ -17,12 +18,23 @@ from collections.abc import Callable
 from typing import Any
 
 from millrace_contracts.errors import JobFailure
-from millrace_contracts.tasks import FINALIZE, PLAN, PREDICT_SHARD, FinalizeTask, JobRef, PlanTask, ShardTask
+from millrace_contracts.tasks import (
+    FINALIZE,
+    NOTIFY,
+    PLAN,
+    PREDICT_SHARD,
+    FinalizeTask,
+    JobRef,
+    NotifyTask,
+    PlanTask,
+    ShardTask,
+)
 from millrace_worker.context import Context
 from millrace_worker.errors import JobImpossible, LedgerUnavailable, Unavailable
 from millrace_worker.logs import get_logger
 from millrace_worker.redelivery import come_again, deliver, read_payload
 from millrace_worker.tasks.finalize import finalize
+from millrace_worker.tasks.notify import is_too_old, notify, pause_seconds
 from millrace_worker.tasks.plan import plan
 from millrace_worker.tasks.predict_shard import predict_shard
 
@@ -30,7 +42,7 @@ log = get_logger(__name__)
 
 
 def register_tasks(app: Any, context: Context) -> None:
-    """Make the three tasks known to the Celery app."""
+    """Make the tasks of PredictionJobs known to the Celery app."""
     # Not shared: Celery would give these very functions, with this context, to every app of the process.
     options = {"bind": True, "max_retries": None, "ignore_result": True, "shared": False}
 
@@ -56,6 +68,27 @@ def register_tasks(app: Any, context: Context) -> None:
     def run_finalize(self: Any, payload: Any) -> None:
         task = read_payload(FinalizeTask, payload)
         _deliver(self, task.spec.job, context, lambda: finalize(task, context))
+
+    @app.task(name=NOTIFY, **options)  # type: ignore[untyped-decorator] # celery has no types
+    def run_notify(self: Any, payload: Any) -> None:
+        task = read_payload(NotifyTask, payload)
+        _notify(self, task, context)
+
+
+def _notify(celery_task: Any, task: NotifyTask, context: Context) -> None:
+    about = {"job": task.job.name, "uid": task.job.uid, "notification": task.event}
+
+    def tell_or_wait() -> None:
+        try:
+            notify(task, context)
+        except Unavailable as error:
+            if is_too_old(task, now=context.now()):
+                log.error("notification given up: it is a day old", why=str(error), **about)  # noqa: TRY400 - it says all
+                return
+            seconds = pause_seconds(celery_task.request.retries)
+            come_again(celery_task, context, error, about=about, countdown_seconds=seconds)
+
+    deliver(celery_task, context, tell_or_wait, about=about)
 
 
 def _plan(task: PlanTask, context: Context) -> None:

@@ -3,8 +3,9 @@
 WorkerError
 ├── SettingsInvalid         the process cannot start
 ├── JobImpossible           the job cannot be done and is stopped; `reason` is its JobFailure
-│   ├── InputMissing, InputUnusable, InputHasNoRecords
+│   ├── InputMissing, InputUnusable, InputHasNoRecords, InputChanged
 │   ├── ModelMissing, ModelUnsuitable
+│   ├── RetriesExhausted
 │   └── OutputUnwritable
 ├── JobOver                 the job was stopped or deleted meanwhile; nothing is left to do
 ├── Unavailable             something does not answer now: it costs time, never a record
@@ -15,6 +16,7 @@ WorkerError
 │   ├── BrokerUnavailable
 │   ├── KafkaUnavailable
 │   ├── KubernetesUnavailable
+│   ├── ReceiverUnavailable
 │   └── StorageUnavailable
 ├── ScheduleError           a change of the schedule that cannot be made
 │   ├── ScheduleInvalid     its time or its name is not usable
@@ -55,7 +57,7 @@ class InputMissing(JobImpossible):
 
 
 class InputUnusable(JobImpossible):
-    """The input is there and cannot be read as JSON lines."""
+    """The input is there and cannot be read as what the job says it is."""
 
     reason = JobFailure.INPUT_INVALID
 
@@ -64,6 +66,12 @@ class InputHasNoRecords(JobImpossible):
     """The input is there and has no record."""
 
     reason = JobFailure.INPUT_EMPTY
+
+
+class InputChanged(JobImpossible):
+    """A file is not what it was when the job was planned, so its shards are cut in the wrong places."""
+
+    reason = JobFailure.INPUT_CHANGED
 
 
 class ModelMissing(JobImpossible):
@@ -76,6 +84,12 @@ class ModelUnsuitable(JobImpossible):
     """Triton serves the model, but not by one answer for one request."""
 
     reason = JobFailure.MODEL_INCOMPATIBLE
+
+
+class RetriesExhausted(JobImpossible):
+    """A record failed in a way for which the job's retry rules stop all of it."""
+
+    reason = JobFailure.RETRIES_EXHAUSTED
 
 
 class OutputUnwritable(JobImpossible):
@@ -120,6 +134,10 @@ class StorageUnavailable(Unavailable):
     """A volume answers with an error that passes, such as that of a network file system without its server."""
 
 
+class ReceiverUnavailable(Unavailable):
+    """Whoever is to be told of a job's events does not take it now, or its secret is not there."""
+
+
 class KubernetesUnavailable(Unavailable):
     """The API server does not answer now, or asks to come later."""
 
@@ -157,7 +175,11 @@ class RecordInvalid(WorkerError):  # noqa: N818 - it says what happened
 
 
 class BatchError(WorkerError):
-    """Triton answered one request with an error."""
+    """Triton answered one request with an error; `status` is the name of its gRPC status, as far as it is known."""
+
+    def __init__(self, message: str, *, status: str = "") -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class BatchRejected(BatchError):  # noqa: N818 - it says what happened

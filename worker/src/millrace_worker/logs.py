@@ -42,6 +42,9 @@ def configure_logging(*, level: str, log_format: str) -> None:
     root.setLevel(level)
     # amqp writes every frame at DEBUG, and frames hold the password.
     logging.getLogger("amqp").setLevel(logging.WARNING)
+    # httpx writes every address at INFO, and those of webhooks and of signed downloads hold tokens.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def get_logger(name: str) -> Any:

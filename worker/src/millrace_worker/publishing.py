@@ -34,9 +34,9 @@ class Publisher:
             topology.declare(connection, queue, kind=self._kind, visibility_timeout_seconds=visibility_timeout)
 
     def publish_shard(self, task: ShardTask) -> None:
-        """Publish one shard to the pool's queue."""
+        """Publish one shard to the pool's queue, with the priority of its job."""
         task_id = f"{task.spec.job.uid}:shard:{task.shard.index}"
-        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue)
+        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue, priority=task.spec.priority)
 
     def publish_finalize(self, task: FinalizeTask) -> None:
         """Publish the last task of a job to the system queue; to do so twice is harmless."""
@@ -62,7 +62,11 @@ class Publisher:
                     confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
                 )
 
-    def _publish(self, name: str, payload: Payload, *, task_id: str, queue: str) -> None:
+    def _publish(self, name: str, payload: Payload, *, task_id: str, queue: str, priority: int | None = None) -> None:
+        options: dict[str, Any] = {}
+        # Redis keeps a list for each priority, lower first, which nobody who measures the queue sees; SQS has none.
+        if priority is not None and self._kind is BrokerKind.RABBITMQ:
+            options["priority"] = priority
         with translated(f"publish {name} to queue {queue}"):
             self._app.send_task(
                 name,
@@ -72,6 +76,7 @@ class Publisher:
                 # Without this the client subscribes to a result in Redis for each message.
                 ignore_result=True,
                 confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
+                **options,
             )
 
 

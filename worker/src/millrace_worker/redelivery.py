@@ -67,10 +67,11 @@ def come_again(
     about: Mapping[str, Any],
     kwargs: Mapping[str, Any] | None = None,
     deadline: float | None = None,
+    countdown_seconds: int | None = None,
 ) -> None:
     """Publish the message again with a countdown, and end this one; back to the queue if RabbitMQ takes no copy."""
     request = celery_task.request
-    countdown = redelivery_seconds(request.retries, jitter=random.random())  # noqa: S311 - spreads load
+    countdown = countdown_seconds or redelivery_seconds(request.retries, jitter=random.random())  # noqa: S311 - spreads load
     if deadline is not None:
         # Then it must be there to say that it came too late.
         countdown = max(1, min(countdown, math.ceil(deadline - context.now())))

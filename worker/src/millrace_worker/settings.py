@@ -40,6 +40,9 @@ class WorkerSettings(BaseSettings):
     cache_url: SecretStr | None = Field(
         default=None, description="redis://:password@host:6379/0 of cached predictions; without it none are kept."
     )
+    notification_secrets_dir: Path | None = Field(
+        default=None, description="Folder of the secrets that sign webhooks, a file each; for the system pool."
+    )
     task_modules: str = Field(
         default="", description="Modules with more Celery tasks, comma-separated: a team's own, from its own image."
     )

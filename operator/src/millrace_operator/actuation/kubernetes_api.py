@@ -7,7 +7,10 @@ import asyncio
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Literal
 from uuid import uuid4
 
@@ -16,7 +19,7 @@ from kubernetes import client, config
 
 from millrace_contracts.resources import GROUP, VERSION
 from millrace_operator.api.timestamps import to_rfc3339
-from millrace_operator.errors import KubernetesError, ObjectNotFound
+from millrace_operator.errors import KubernetesError, ObjectNotFound, WatchExpired
 
 Body = dict[str, Any]
 Keep = Callable[[Body], Body | None]
@@ -26,7 +29,9 @@ JSON_PATCH: Final = "application/json-patch+json"
 COMPONENT: Final = "millrace-operator"
 _REMEMBERED_EVENTS: Final = 512
 _NOT_FOUND: Final = 404
+_GONE: Final = 410
 _UNPROCESSABLE: Final = 422
+_CALLS_AT_A_TIME: Final = 16
 _PAGE: Final = 250
 _MESSAGE_LIMIT: Final = 1024
 """Longest message that the API accepts in an Event."""
@@ -45,22 +50,56 @@ class KubernetesApi:
 
     def __init__(self, *, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
-        api = client.ApiClient()
+        settings = client.Configuration.get_default_copy()
+        settings.connection_pool_maxsize = _CALLS_AT_A_TIME
+        api = client.ApiClient(settings)
+        # The loop's own threads are a few more than cores, and a call here waits much more than it computes.
+        self._threads = ThreadPoolExecutor(max_workers=_CALLS_AT_A_TIME, thread_name_prefix="kubernetes")
         self._custom = client.CustomObjectsApi(api)
         self._apps = client.AppsV1Api(api)
         self._core = client.CoreV1Api(api)
         self._events: OrderedDict[tuple[str, str, str], tuple[str, int]] = OrderedDict()
 
-    async def list_objects(self, plural: str, *, namespace: str | None) -> list[Body]:
-        """List custom resources of a namespace, or of the cluster."""
-        kind = {"group": GROUP, "version": VERSION, "plural": plural}
-        if namespace is None:
-            answer = await self._call(f"list {plural}", self._custom.list_cluster_custom_object, **kind)
-        else:
-            answer = await self._call(
-                f"list {plural} in {namespace}", self._custom.list_namespaced_custom_object, namespace=namespace, **kind
+    async def list_objects(self, plural: str, *, namespace: str | None, keep: Keep = lambda body: body) -> list[Body]:
+        """List custom resources of a namespace, or of the cluster; `keep` says what is kept of each."""
+        call = (
+            self._custom.list_cluster_custom_object if namespace is None else self._custom.list_namespaced_custom_object
+        )
+        kind = partial(call, group=GROUP, version=VERSION, plural=plural)
+        what = f"list {plural}" if namespace is None else f"list {plural} in {namespace}"
+        return await self._list_in_pages(what, kind, namespace=namespace, keep=keep)
+
+    def stream_objects(
+        self, plural: str, *, namespace: str | None, version: str, server_seconds: int
+    ) -> Iterator[tuple[str, Body]]:
+        """Yield what happens to custom resources, beginning with all of them where `version` is empty. Blocks."""
+        call = (
+            self._custom.list_cluster_custom_object if namespace is None else self._custom.list_namespaced_custom_object
+        )
+        where: dict[str, Any] = {} if namespace is None else {"namespace": namespace}
+        if version:
+            where["resource_version"] = version
+        what = f"watch {plural}"
+        with _translated(what):
+            answer = call(
+                group=GROUP,
+                version=VERSION,
+                plural=plural,
+                watch=True,
+                allow_watch_bookmarks=True,
+                timeout_seconds=server_seconds,
+                _preload_content=False,
+                _request_timeout=(self._timeout_seconds, server_seconds + self._timeout_seconds),
+                **where,
             )
-        return list(answer["items"])
+            try:
+                for line in answer:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise _refused(what, int(event["object"].get("code", 0)), str(event["object"].get("message")))
+                    yield event["type"], event["object"]
+            finally:
+                answer.close()
 
     async def list_deployments(self, *, namespace: str | None, keep: Keep) -> list[Body]:
         """List Deployments of a namespace, or of the cluster; `keep` says what is kept of each."""
@@ -231,15 +270,26 @@ class KubernetesApi:
                 return kept
 
     async def _call(self, what: str, function: Callable[..., Any], **arguments: Any) -> Any:
-        try:
-            return await asyncio.to_thread(function, _request_timeout=self._timeout_seconds, **arguments)
-        except client.ApiException as error:
-            kind = ObjectNotFound if error.status == _NOT_FOUND else KubernetesError
-            detail = " ".join(str(error.body or error.reason or "").split())[:500]
-            message = f"the Kubernetes API refused to {what}: {error.status} {detail}"
-            raise kind(message, status=error.status) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise KubernetesError(f"the Kubernetes API did not answer to {what} ({type(error).__name__})") from error
+        with _translated(what):
+            request = partial(function, _request_timeout=self._timeout_seconds, **arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, request)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except client.ApiException as error:
+        raise _refused(what, error.status, str(error.body or error.reason or "")) from error
+    except (urllib3.exceptions.HTTPError, OSError, json.JSONDecodeError) as error:
+        # An answer that is no JSON was cut off.
+        raise KubernetesError(f"the Kubernetes API did not answer to {what} ({type(error).__name__})") from error
+
+
+def _refused(what: str, status: int, detail: str) -> KubernetesError:
+    kind = {_NOT_FOUND: ObjectNotFound, _GONE: WatchExpired}.get(status, KubernetesError)
+    message = f"the Kubernetes API refused to {what}: {status} {' '.join(detail.split())[:500]}"
+    return kind(message, status=status)
 
 
 def _event(

@@ -1,4 +1,4 @@
-"""Publish a job's plan, as the Celery task that the system pool runs.
+"""Publish a job's plan and what is to be told of it, as the Celery tasks that the system pool runs.
 
 A Celery producer builds the message, so it is by construction what Celery workers understand. It blocks, so it runs in
 one thread of its own.
@@ -11,13 +11,14 @@ from typing import Any
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
-from millrace_contracts.tasks import PLAN, PlanTask
+from millrace_contracts.payload import Payload
+from millrace_contracts.tasks import NOTIFY, PLAN, NotifyTask, PlanTask
 from millrace_operator.actuation.plan_broker import PlanBroker, producer, system_queue
 from millrace_operator.errors import PublishError
 
 
 class PlanPublisher:
-    """Publishes plans to the system queue, each confirmed by the broker."""
+    """Publishes plans and notifications to the system queue, each confirmed by the broker."""
 
     def __init__(self, broker: PlanBroker, *, queue: str) -> None:
         self._broker = broker
@@ -30,25 +31,34 @@ class PlanPublisher:
 
     async def publish_plan(self, task: PlanTask) -> None:
         """Publish a plan and return once the broker has it; raise PublishError when it did not say so."""
+        job = task.spec.job
+        what = f"the plan of job {job.namespace}/{job.name}"
+        await self._confirmed(PLAN, task, task_id=f"{job.uid}:plan", what=what)
+
+    async def publish_notification(self, task: NotifyTask, *, notice: str) -> None:
+        """Publish word of a job; it carries the same id each time, so that a receiver can tell that it had it."""
+        job = task.job
+        what = f"the notification {task.event} of job {job.namespace}/{job.name}"
+        await self._confirmed(NOTIFY, task, task_id=f"{job.uid}:notify:{notice}", what=what)
+
+    async def _confirmed(self, name: str, task: Payload, *, task_id: str, what: str) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._thread, self._publish, task)
+            await loop.run_in_executor(self._thread, self._publish, name, task, task_id)
         except (*self._transport_errors, OSError) as error:
-            job, why = task.spec.job, f"{type(error).__name__}: {error}"
-            raise PublishError(
-                f"{self._broker.name} did not confirm the plan of job {job.namespace}/{job.name} ({why})"
-            ) from error
+            why = f"{type(error).__name__}: {error}"
+            raise PublishError(f"{self._broker.name} did not confirm {what} ({why})") from error
 
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._app.close)
         self._thread.shutdown(wait=False)
 
-    def _publish(self, task: PlanTask) -> None:
+    def _publish(self, name: str, task: Payload, task_id: str) -> None:
         self._app.send_task(
-            PLAN,
+            name,
             kwargs={"payload": task.model_dump(mode="json")},
-            task_id=f"{task.spec.job.uid}:plan",
+            task_id=task_id,
             # The queue itself and not its name: publishing then declares it, should it not exist yet.
             queue=self._queue,
             confirm_timeout=self._broker.timeout_seconds,

@@ -6,10 +6,12 @@ before a default existed lack it, so optional fields are read with the same defa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from millrace_operator.api.conditions import find_condition
 from millrace_operator.api.timestamps import to_epoch_seconds
+
+DEFAULT_PRIORITY: Final = 4
 
 SUCCEEDED = "Succeeded"
 """The summary condition: Unknown while the job is active, True or False once and for all."""
@@ -25,6 +27,8 @@ class PredictionJob:
     generation: int
     resource_version: str
     is_being_deleted: bool
+    created: str = ""
+    """As the object carries it."""
     spec: Mapping[str, Any] = field(repr=False)
     status: Mapping[str, Any] = field(repr=False)
 
@@ -39,6 +43,7 @@ class PredictionJob:
             generation=int(metadata.get("generation", 0)),
             resource_version=str(metadata.get("resourceVersion", "")),
             is_being_deleted=bool(metadata.get("deletionTimestamp")),
+            created=str(metadata.get("creationTimestamp") or ""),
             spec=body.get("spec") or {},
             status=body.get("status") or {},
         )
@@ -54,10 +59,12 @@ class PredictionJob:
         return str((self.spec.get("workerPoolRef") or {}).get("name", ""))
 
     @property
-    def inline_records(self) -> Sequence[Mapping[str, Any]] | None:
-        """The records that stand in the object itself; None when the input is elsewhere."""
+    def inline_count(self) -> int | None:
+        """How many records stand in the object itself; None when the input is elsewhere."""
         inline = (self.spec.get("input") or {}).get("inline")
-        return None if inline is None else inline.get("records") or []
+        if inline is None:
+            return None
+        return int(inline["recordCount"]) if "recordCount" in inline else len(inline.get("records") or ())
 
     @property
     def results_ttl_seconds(self) -> int | None:
@@ -70,6 +77,43 @@ class PredictionJob:
         """The Kafka topic of failed records; None when the results are elsewhere."""
         kafka = (self.spec.get("output") or {}).get("kafka")
         return None if kafka is None else str(kafka.get("errorsTopic") or kafka.get("topic", ""))
+
+    @property
+    def priority(self) -> int:
+        """Of the job's tasks in the queue; higher goes first."""
+        return int(self.spec.get("priority", DEFAULT_PRIORITY))
+
+    @property
+    def max_workers(self) -> int | None:
+        """How many workers the job may keep busy; None is all of the pool's."""
+        value = (self.spec.get("concurrency") or {}).get("maxWorkers")
+        return None if value is None else int(value)
+
+    @property
+    def is_to_be_suspended(self) -> bool:
+        """Whether the job is not to begin tasks now."""
+        return bool(self.spec.get("suspend", False))
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the input is only checked."""
+        return bool(self.spec.get("dryRun", "None") != "None")
+
+    @property
+    def partial_failure_fails(self) -> bool:
+        """Whether a job of which some records failed is called failed."""
+        return bool((self.spec.get("failurePolicy") or {}).get("onPartialFailure", "Succeed") == "Fail")
+
+    @property
+    def notifications(self) -> Sequence[Mapping[str, Any]]:
+        """Who is told what happens to the job."""
+        return self.spec.get("notifications") or ()
+
+    @property
+    def queueing_deadline_seconds(self) -> int | None:
+        """How long the job may wait for a worker to begin its first task; None is for ever."""
+        value = self.spec.get("queueingDeadlineSeconds")
+        return None if value is None else int(value)
 
     @property
     def active_deadline_seconds(self) -> int | None:
@@ -98,6 +142,11 @@ class PredictionJob:
     def started_at(self) -> float | None:
         """When the job was first submitted, in seconds since the epoch; the deadline counts from here."""
         return self._time("startTime")
+
+    @property
+    def created_at(self) -> float | None:
+        """When the object was made, in seconds since the epoch."""
+        return None if not self.created else to_epoch_seconds(self.created)
 
     @property
     def finished_at(self) -> float | None:

@@ -40,6 +40,7 @@ def assess(
     state: PoolState,
     reading: Reading,
     outlook: Outlook = (),
+    held_back: int = 0,
     inference: InferenceLoad | None = None,
     memory: Memory | None,
     now: float,
@@ -54,7 +55,15 @@ def assess(
     if isinstance(reading, Unknown):
         return _held(policy, state, reading, memory, now)
     before = memory.history
-    sight, memory = look(policy=policy, state=state, reading=reading, outlook=outlook, memory=memory, now=now)
+    sight, memory = look(
+        policy=policy,
+        state=state,
+        reading=reading,
+        outlook=outlook,
+        held_back=held_back,
+        memory=memory,
+        now=now,
+    )
     assessment, memory = _wanted(
         sight,
         memory,

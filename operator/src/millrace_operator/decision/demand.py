@@ -25,9 +25,12 @@ class Work:
     """What there is to do, in tasks."""
 
     waiting: int
+    """In the queue, or held back until those before them are done."""
     running: int
     due: int = 0
     """Tasks known to arrive before a new pod could be ready."""
+    held_back: int = 0
+    """Of the waiting, those that prediction jobs keep out of the queue so that others get their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,8 @@ def work_in_words(work: Work, estimates: Estimates, *, concurrency: int) -> str:
     if not work.waiting and not work.running:
         return "no task waits or runs" + (f" ({rate(arrivals)} arrive on average)" if arrivals else "")
     length = "" if estimates.service_seconds is None else f" of {seconds(estimates.service_seconds)}"
-    waiting = f"{count(work.waiting, 'task')}{length} {'waits' if work.waiting == 1 else 'wait'}"
+    held = f" ({work.held_back:,} of them held back by their jobs)" if work.held_back else ""
+    waiting = f"{count(work.waiting, 'task')}{length} {'waits' if work.waiting == 1 else 'wait'}{held}"
     running = f"{work.running:,} {'runs' if work.running == 1 else 'run'}"
     parts = f"{waiting if work.waiting else f'no task{length} waits'}, {running}{arriving}"
     slots = "" if concurrency == 1 else f", {concurrency:,} slots a pod"

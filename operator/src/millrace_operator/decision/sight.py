@@ -35,7 +35,14 @@ class Sight:
 
 
 def look(
-    *, policy: PoolPolicy, state: PoolState, reading: QueueReading, outlook: Outlook, memory: Memory, now: float
+    *,
+    policy: PoolPolicy,
+    state: PoolState,
+    reading: QueueReading,
+    outlook: Outlook,
+    held_back: int,
+    memory: Memory,
+    now: float,
 ) -> tuple[Sight, Memory]:
     """Look at a pool whose queue was read."""
     history = forget_when_old(extend(memory.history, reading, service_seconds=memory.service_seconds), now=now)
@@ -45,7 +52,12 @@ def look(
     arrivals = arrival_rate(history)
     due, source = tasks_due(memory.foresight, outlook, within_seconds=assumed + MARGIN_SECONDS, now=now)
     # Apps that ack early have nothing unacked, but each pod that says so runs a task at least.
-    work = Work(waiting=reading.ready, running=max(reading.unacked, state.busy or 0), due=due)
+    work = Work(
+        waiting=reading.ready + held_back,
+        running=max(reading.unacked, state.busy or 0),
+        due=due,
+        held_back=held_back,
+    )
     supply = supply_of(state, concurrency=policy.concurrency, cold_start_seconds=assumed, now=now)
     arrived = None if reading.arrivals_total is None else float(reading.arrivals_total)
     memory = replace(

@@ -15,6 +15,7 @@ from millrace_operator.actuation.publisher import PlanPublisher
 from millrace_operator.clock import Clock
 from millrace_operator.handlers.heartbeats import Heartbeats
 from millrace_operator.handlers.object_store import ObjectStore
+from millrace_operator.observation.held_back import HeldBackTasks
 from millrace_operator.observation.outlook import OutlookObserver
 from millrace_operator.observation.sources import Sources
 from millrace_operator.observation.triton import TritonLoads
@@ -32,13 +33,15 @@ class OperatorContext:
     redis: Redis
     """Answers are str (decode_responses); each command has a time limit of settings.redis_timeout_seconds."""
     publisher: PlanPublisher
-    """`await publisher.publish_plan(task)` returns after the broker confirmed it, or raises PublishError."""
+    """Its methods return after the broker confirmed the message, or raise PublishError."""
     sources: Sources
     heartbeats: Heartbeats
     future: OutlookObserver
     inference: TritonLoads
     drainer: Drainer
     waits: WaitBoard
+    held_back: HeldBackTasks
+    """The job loop tells it what the pool loop asks."""
     kubernetes: KubernetesApi
     """Writes: replace_status, record_event, delete_object; reads: get_object. All async; they raise KubernetesError."""
     objects: ObjectStore
@@ -52,6 +55,10 @@ class OperatorContext:
     def prediction_jobs(self) -> tuple[Body, ...]:
         """List all PredictionJobs, as raw bodies."""
         return self.objects.prediction_jobs.bodies()
+
+    def has_prediction_job(self, uid: str) -> bool:
+        """Tell whether a PredictionJob is there now."""
+        return uid in self.objects.prediction_jobs
 
     def deployments(self) -> tuple[Body, ...]:
         """List all Deployments of the watched namespaces, without their pod templates."""

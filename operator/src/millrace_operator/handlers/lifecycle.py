@@ -11,8 +11,9 @@ from typing import Any
 import kopf
 import structlog
 
-from millrace_contracts.resources import CAPACITY_BUDGETS, GROUP, PREDICTION_JOBS, VERSION, WORKER_POOLS
+from millrace_contracts.resources import CAPACITY_BUDGETS, GROUP, VERSION, WORKER_POOLS
 from millrace_operator.handlers.context import OperatorContext
+from millrace_operator.handlers.job_watch import run_job_watch
 from millrace_operator.handlers.object_store import BodiesByUid
 from millrace_operator.handlers.resync import run_resync
 from millrace_operator.handlers.slim import slim_deployment, slim_pod
@@ -23,6 +24,7 @@ from millrace_operator.pools.loop import run_pool_loop
 Loop = Callable[[OperatorContext], Coroutine[Any, Any, None]]
 LOOPS: tuple[tuple[str, Loop], ...] = (
     ("resync", run_resync),
+    ("job-watch", run_job_watch),
     ("pools", run_pool_loop),
     ("jobs", run_job_loop),
     ("models", run_model_loop),
@@ -80,10 +82,6 @@ def _watch(registry: kopf.OperatorRegistry, context: OperatorContext) -> None:
     @kopf.on.event(GROUP, VERSION, WORKER_POOLS, registry=registry)
     async def worker_pool_seen(event: Any, **_: Any) -> None:
         _take_in(store.worker_pools, event["type"], dict(event["object"]))
-
-    @kopf.on.event(GROUP, VERSION, PREDICTION_JOBS, registry=registry)
-    async def prediction_job_seen(event: Any, **_: Any) -> None:
-        _take_in(store.prediction_jobs, event["type"], dict(event["object"]))
 
     @kopf.on.event("apps", "v1", "deployments", registry=registry)
     async def deployment_seen(event: Any, **_: Any) -> None:

@@ -22,6 +22,10 @@ class BodiesByUid:
         """Tell whether a full list was taken in since the start."""
         return self._is_listed
 
+    def __contains__(self, uid: str) -> bool:
+        """Tell whether an object is here."""
+        return uid in self._bodies
+
     def bodies(self) -> tuple[Body, ...]:
         """Return all objects, in the order in which they were first seen; the very same tuple until one changes."""
         if self._all is None:

@@ -1,17 +1,26 @@
 """Do what was decided about a job."""
 
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, assert_never
 
 import structlog
 
-from millrace_contracts.tasks import PlanTask
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.errors import KubernetesError, PublishError
 from millrace_operator.jobs.ledger import LedgerStore, LedgerUnreachable
-from millrace_operator.jobs.ports import JobObjects, PlanPublisher
+from millrace_operator.jobs.ports import JobObjects, Publisher
 from millrace_operator.jobs.reasons import Reason
-from millrace_operator.jobs.steps import Action, DeleteObject, JobEvent, PublishPlan, Stop, Submit
+from millrace_operator.jobs.steps import (
+    Action,
+    DeleteObject,
+    DispatchAnew,
+    JobEvent,
+    Notify,
+    PublishPlan,
+    Stop,
+    Submit,
+    Suspend,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +28,7 @@ log = structlog.get_logger(__name__)
 class Executor:
     """Carries actions out, in their order; what fails is decided, and so tried, again at the next look."""
 
-    def __init__(self, *, ledgers: LedgerStore, publisher: PlanPublisher, objects: JobObjects) -> None:
+    def __init__(self, *, ledgers: LedgerStore, publisher: Publisher, objects: JobObjects) -> None:
         self._ledgers = ledgers
         self._publisher = publisher
         self._objects = objects
@@ -52,11 +61,20 @@ class Executor:
     async def _do(self, job: PredictionJob, action: Action, *, now: float) -> None:
         match action:
             case Submit():
-                await self._ledgers.submit(uid=job.uid, namespace=job.namespace, name=job.name, now=now)
-                if action.is_again:
+                await self._ledgers.submit(
+                    uid=job.uid, namespace=job.namespace, name=job.name, now=now, attempt=action.attempt
+                )
+                if action.attempt > 1:
                     await self._objects.record_event(job, _LEDGER_LOST)
             case PublishPlan():
-                await self._publish(job, action.task, now=now)
+                if await self._publish(job, self._publisher.publish_plan(action.task)):
+                    await self._ledgers.note_plan_published(job.uid, now=now, share=action.share)
+            case Suspend():
+                await self._ledgers.suspend(job.uid)
+            case DispatchAnew():
+                await self._dispatch_anew(job, action)
+            case Notify():
+                await self._notify(job, action, now=now)
             case Stop():
                 await self._ledgers.stop(job.uid, reason=action.reason, message=action.message)
             case DeleteObject():
@@ -65,23 +83,47 @@ class Executor:
             case _:
                 assert_never(action)
 
-    async def _publish(self, job: PredictionJob, task: PlanTask, *, now: float) -> None:
+    async def _dispatch_anew(self, job: PredictionJob, action: DispatchAnew) -> None:
+        if not await self._ledgers.dispatch_anew(job.uid, note=action.note):
+            return
+        log.info("dispatched anew", job=f"{job.namespace}/{job.name}", reason=action.reason.value)
+        # The end of a suspension is told with the status that says so.
+        if action.reason is not Reason.RESUMED:
+            kind: Literal["Normal", "Warning"] = "Warning" if action.reason is Reason.MESSAGES_LOST else "Normal"
+            event = JobEvent(type=kind, reason=action.reason, message=action.message)
+            await self._objects.record_event(job, event)
+
+    async def _notify(self, job: PredictionJob, action: Notify, *, now: float) -> None:
+        if action.event is not None:
+            await self._objects.record_event(job, action.event)
+        elif action.task is not None and not await self._publish(
+            job, self._publisher.publish_notification(action.task, notice=action.notice)
+        ):
+            return
+        await self._ledgers.note_notified(job.uid, action.notice, now=now)
+
+    async def _publish(self, job: PredictionJob, publishing: Coroutine[Any, Any, None]) -> bool:
         # One failure stands for all jobs of this pass: each try may take seconds while the broker is away.
-        if not self._broker_trouble:
+        if self._broker_trouble:
+            publishing.close()
+        else:
             try:
-                await self._publisher.publish_plan(task)
+                await publishing
             except PublishError as error:
-                log.warning("plan not published, trying again", job=f"{job.namespace}/{job.name}", error=str(error))
+                log.warning("not published, trying again", job=f"{job.namespace}/{job.name}", error=str(error))
                 self._broker_trouble = str(error)
         if self._broker_trouble:
             self._publish_trouble_by_uid[job.uid] = self._broker_trouble
-            return
+            return False
         self._publish_trouble_by_uid.pop(job.uid, None)
-        await self._ledgers.note_plan_published(job.uid, now=now)
+        return True
 
 
 _LEDGER_LOST = JobEvent(
     type="Warning",
     reason=Reason.LEDGER_LOST,
-    message="Redis lost this job's ledger, so the job runs again from the start; results are overwritten, not doubled.",
+    message=(
+        "Redis lost this job's ledger. What is noted beside its results is not done again, all else is; results are "
+        "overwritten, not doubled."
+    ),
 )

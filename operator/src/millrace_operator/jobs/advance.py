@@ -8,24 +8,23 @@ from typing import Final
 
 from millrace_contracts.errors import JobFailure
 from millrace_contracts.ledger import State
+from millrace_contracts.tasks import PlanTask
+from millrace_operator.api.conditions import Condition
 from millrace_operator.jobs import situation as situations
-from millrace_operator.jobs.readings import JobView, LedgerReading, LedgerUnknown
+from millrace_operator.jobs.deadlines import stop_for_deadline, submission_is_overdue
+from millrace_operator.jobs.notices import due_notices
+from millrace_operator.jobs.readings import JobView, LedgerReading, LedgerUnknown, PoolView
 from millrace_operator.jobs.reasons import JobState, Reason
+from millrace_operator.jobs.refusal import SpecRefused
+from millrace_operator.jobs.renewal import plan_is_due, renewal
 from millrace_operator.jobs.situation import Situation
-from millrace_operator.jobs.spec import SpecRefused, build_plan, check_spec
+from millrace_operator.jobs.spec import build_plan, check_spec, share_of
 from millrace_operator.jobs.status import build_status, count
-from millrace_operator.jobs.steps import Action, DeleteObject, JobStep, PublishPlan, Stop, Submit
+from millrace_operator.jobs.steps import Action, DeleteObject, JobStep, PublishPlan, Stop, Submit, Suspend
 
-PLAN_UNSEEN_SECONDS: Final = 30.0
-"""A plan that no worker has begun after this long is published again; running it twice does nothing twice."""
-
-PLAN_STALLED_SECONDS: Final = 300.0
-"""A plan that began and neither ended nor made progress. Longer, since a second run publishes the shards again."""
-
-PLAN_WAIT_LIMIT_SECONDS: Final = 600.0
-"""The wait doubles with each publication up to this: a system pool that was away for hours finds a few plans."""
-
-_SUBMITTED_STATES: Final = frozenset({JobState.QUEUED.value, JobState.RUNNING.value, JobState.FINALIZING.value})
+_SUBMITTED_STATES: Final = frozenset(
+    {JobState.QUEUED.value, JobState.RUNNING.value, JobState.SUSPENDED.value, JobState.FINALIZING.value}
+)
 
 
 def advance(view: JobView, *, now: float) -> JobStep:
@@ -44,8 +43,10 @@ def _keep(view: JobView, *, now: float) -> JobStep:
     job = view.job
     ttl_seconds = job.ttl_seconds_after_finished
     is_expired = ttl_seconds is not None and job.finished_at is not None and now >= job.finished_at + ttl_seconds
-    actions = (DeleteObject(),) if is_expired and not job.is_being_deleted else ()
-    return JobStep(actions=actions, status={**job.status, "observedGeneration": job.generation})
+    actions: tuple[Action, ...] = due_notices(view, job.status, now=now)
+    if is_expired and not actions and not job.is_being_deleted:
+        actions = (DeleteObject(),)
+    return JobStep(actions=actions, status=job.status)
 
 
 def _submit(view: JobView, *, now: float) -> JobStep:
@@ -54,33 +55,71 @@ def _submit(view: JobView, *, now: float) -> JobStep:
         return JobStep(actions=(), status=job.status)
     try:
         check_spec(job)
-        plan = None if view.pool is None else build_plan(job, queue=view.pool.queue)
+        plan = None if view.pool is None else build_plan(job, view.pool)
     except SpecRefused as refusal:
-        return _step(view, situations.refused(f"{refusal}."), now=now)
-    if view.pool is None or plan is None:
-        validated = situations.pool_not_found(job.worker_pool_name, job.namespace, view.pool_names)
-        waiting = situations.waiting_to_be_submitted(
-            validated, reason=Reason.WORKER_POOL_NOT_FOUND, message=validated.message
-        )
-        return _step(view, waiting, now=now)
-    accepted = situations.accepted(view.pool.name)
-    if isinstance(view.ledger, LedgerUnknown):
-        message = f"{view.ledger.message.rstrip('.')}. The job is submitted when Redis answers."
-        waiting = situations.waiting_to_be_submitted(accepted, reason=Reason.LEDGER_UNREACHABLE, message=message)
-        return _step(view, waiting, now=now)
-    waiting = situations.waiting_to_be_submitted(
-        accepted, reason=Reason.NOT_SUBMITTED, message="The job is about to be submitted."
+        return _refuse(view, f"{refusal}.", now=now)
+    validated = (
+        situations.pool_not_found(job.worker_pool_name, job.namespace, view.pool_names)
+        if view.pool is None
+        else situations.accepted(view.pool.name)
     )
-    return _step(view, waiting, Submit(is_again=job.started_at is not None), PublishPlan(plan), now=now)
+    if job.is_to_be_suspended:
+        return _step(view, situations.suspended(None, validated=(validated,)), now=now)
+    if submission_is_overdue(job, now=now):
+        return _step(view, situations.expired(_overdue(view)), now=now)
+    return _begin(view, plan, validated, now=now)
+
+
+def _begin(view: JobView, plan: PlanTask | None, validated: Condition, *, now: float) -> JobStep:
+    reason, message = Reason.NOT_SUBMITTED, "The job is about to be submitted."
+    actions: tuple[Action, ...] = ()
+    if plan is None:
+        reason, message = Reason.WORKER_POOL_NOT_FOUND, validated.message
+    elif isinstance(view.ledger, LedgerUnknown):
+        reason = Reason.LEDGER_UNREACHABLE
+        message = f"{view.ledger.message.rstrip('.')}. The job is submitted when Redis answers."
+    else:
+        actions = (Submit(attempt=_attempt(view)), PublishPlan(plan, share=share_of(view.job)))
+    waiting = situations.waiting_to_be_submitted(validated, reason=reason, message=message)
+    return _step(view, waiting, *actions, now=now)
+
+
+def _refuse(view: JobView, message: str, *, now: float) -> JobStep:
+    # A ledger remembers who was told; a job that tells nobody needs none. Without Redis it is refused all the same.
+    actions: tuple[Action, ...] = ()
+    if view.job.notifications and not isinstance(view.ledger, LedgerUnknown):
+        actions = (Submit(attempt=_attempt(view)), Stop(JobFailure.INPUT_INVALID, message))
+    return _step(view, situations.refused(message), *actions, now=now)
+
+
+def _attempt(view: JobView) -> int:
+    """Count how often the job was begun: a job that was queued before has lost its ledger."""
+    job = view.job
+    was_submitted = job.started_at is not None or "queueTime" in job.status
+    return int(job.status.get("attempt", 1)) + 1 if was_submitted else 1
+
+
+def _overdue(view: JobView) -> str:
+    job = view.job
+    missing = "" if view.pool is not None else f" There is no WorkerPool {job.worker_pool_name!r}."
+    return (
+        f"The job could not be submitted within queueingDeadlineSeconds ({job.queueing_deadline_seconds} s).{missing} "
+        "Create it anew once its workers are there."
+    )
 
 
 def _follow(view: JobView, reading: LedgerReading, *, now: float) -> JobStep:
+    job = view.job
     has_ended = bool(reading.stop_reason) or reading.state == State.FINALIZED
-    counts = count(view.job, reading, has_ended=has_ended)
+    counts = count(job, reading, has_ended=has_ended)
     if has_ended:
-        return _step(view, situations.ended(reading, counts), now=now)
-    trouble = view.publish_trouble or (view.pool.broker_trouble if view.pool is not None else "")
-    situation = situations.active(reading, counts, view.pool, trouble=trouble)
+        ended = situations.ended(reading, counts, partial_failure_fails=job.partial_failure_fails)
+        return _step(view, ended, now=now)
+    if reading.is_suspended:
+        situation = situations.suspended(reading)
+    else:
+        trouble = view.publish_trouble or (view.pool.broker_trouble if view.pool is not None else "")
+        situation = situations.active(reading, counts, view.pool, trouble=trouble)
     return _step(view, situation, *_next_actions(view, reading, now=now), now=now)
 
 
@@ -88,44 +127,24 @@ def _next_actions(view: JobView, reading: LedgerReading, *, now: float) -> tuple
     job = view.job
     if job.is_being_deleted:
         return (Stop(JobFailure.CANCELLED, "The PredictionJob is being deleted."),)
-    if _is_past_deadline(view, reading, now=now):
-        return (Stop(JobFailure.DEADLINE_EXCEEDED, _deadline_message(view, reading)),)
-    if view.pool is None or not plan_is_due(reading, now=now):
+    if job.is_to_be_suspended:
+        return () if reading.is_suspended else (Suspend(),)
+    late = stop_for_deadline(job, reading, now=now)
+    if late is not None:
+        return (late,)
+    return () if view.pool is None else _published_again(view, view.pool, reading, now=now)
+
+
+def _published_again(view: JobView, pool: PoolView, reading: LedgerReading, *, now: float) -> tuple[Action, ...]:
+    anew = renewal(view.job, pool, reading, now=now)
+    if not anew and not plan_is_due(reading, now=now):
         return ()
     try:
-        return (PublishPlan(build_plan(job, queue=view.pool.queue)),)
+        return (*anew, PublishPlan(build_plan(view.job, pool), share=share_of(view.job)))
     except SpecRefused as refusal:
         return (Stop(JobFailure.INPUT_INVALID, f"{refusal}."),)
 
 
-def plan_is_due(reading: LedgerReading, *, now: float) -> bool:
-    """Tell whether the plan is to be published now, for the first time or again."""
-    if reading.state not in {State.SUBMITTED, State.DISPATCHING}:
-        return False
-    if reading.plan_published_at is None:
-        return True
-    first_wait = PLAN_UNSEEN_SECONDS if reading.state == State.SUBMITTED else PLAN_STALLED_SECONDS
-    doublings = min(max(reading.plan_publications - 1, 0), 10)
-    last_sign = max(reading.plan_published_at, reading.last_progress_at or 0.0)
-    return now - last_sign >= min(first_wait * 2.0**doublings, PLAN_WAIT_LIMIT_SECONDS)
-
-
-def _is_past_deadline(view: JobView, reading: LedgerReading, *, now: float) -> bool:
-    limit_seconds = view.job.active_deadline_seconds
-    started_at = view.job.started_at or reading.submitted_at
-    if limit_seconds is None or started_at is None:
-        return False
-    return now >= started_at + limit_seconds
-
-
-def _deadline_message(view: JobView, reading: LedgerReading) -> str:
-    counts = count(view.job, reading, has_ended=False)
-    done = f"{counts.done} of {counts.total} records were done" if counts.total >= 0 else "the input had not been read"
-    return (
-        f"The job took longer than activeDeadlineSeconds ({view.job.active_deadline_seconds} s); {done}. "
-        "Give it more time or more workers, and create it anew."
-    )
-
-
 def _step(view: JobView, situation: Situation, *actions: Action, now: float) -> JobStep:
-    return JobStep(actions=actions, status=build_status(view, situation, now=now))
+    status = build_status(view, situation, now=now)
+    return JobStep(actions=(*actions, *due_notices(view, status, now=now)), status=status)

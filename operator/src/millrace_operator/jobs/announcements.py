@@ -13,15 +13,37 @@ from millrace_operator.jobs.steps import JobEvent
 
 def announce(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[JobEvent, ...]:
     """List the Events between two statuses of a job, in the order in which they happened."""
-    found = (_submission(before, after), _refusal(before, after), _start(before, after), _trouble(before, after))
+    found = (
+        _submission(before, after),
+        _suspension(before, after),
+        _refusal(before, after),
+        _start(before, after),
+        _trouble(before, after),
+        _loss(before, after),
+    )
     return tuple(event for event in (*found, _end(before, after)) if event is not None)
 
 
 def _submission(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
-    if before.get("startTime") or not after.get("startTime"):
+    # A job that was suspended starts anew, and was submitted before.
+    if before.get("startTime") or before.get("queueTime") or not after.get("startTime"):
         return None
     message = f"Submitted to queue {after.get('queueName')} of WorkerPool {after.get('workerPoolName')}."
     return JobEvent(type="Normal", reason=Reason.SUBMITTED, message=message)
+
+
+def _suspension(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
+    said, was = _condition(after, ConditionType.SUSPENDED), _condition(before, ConditionType.SUSPENDED)
+    if said["status"] == was["status"]:
+        return None
+    return JobEvent(type="Normal", reason=said["reason"], message=said["message"])
+
+
+def _loss(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
+    said, was = _condition(after, ConditionType.DEGRADED), _condition(before, ConditionType.DEGRADED)
+    if said["status"] != "True" or was["status"] == "True":
+        return None
+    return JobEvent(type="Warning", reason=said["reason"], message=said["message"])
 
 
 def _refusal(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
@@ -35,7 +57,8 @@ def _refusal(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | 
 
 def _start(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
     running = _condition(after, ConditionType.RUNNING)
-    if running["status"] != "True" or _condition(before, ConditionType.RUNNING)["status"] == "True":
+    was = _condition(before, ConditionType.RUNNING)
+    if running["status"] != "True" or was["status"] == "True" or was["reason"] == Reason.SUSPENDED:
         return None
     total = (after.get("records") or {}).get("total")
     tasks = (after.get("tasks") or {}).get("total")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from millrace_operator.api.timestamps import to_rfc3339
+from millrace_operator.jobs.pace import Pace
 from millrace_operator.jobs.readings import LedgerReading
 
 UNKNOWN_TOTAL: Final = -1
@@ -22,6 +23,10 @@ class RecordCounts:
     failed: int = 0
     in_flight: int = 0
     retried: int = 0
+    cached: int = 0
+    """Of the succeeded."""
+    ignored: int = 0
+    """Of the failed."""
 
     @property
     def done(self) -> int:
@@ -47,6 +52,8 @@ class RecordCounts:
             "pending": self.pending,
             "inFlight": self.in_flight,
             "retried": self.retried,
+            "cached": self.cached,
+            "ignored": self.ignored,
         }
 
 
@@ -64,6 +71,8 @@ def count_records(reading: LedgerReading | None, *, inline_count: int | None, ha
         failed=reading.failed,
         in_flight=0 if has_ended else max(0, min(reading.in_flight, total - reading.done)),
         retried=reading.retried,
+        cached=min(reading.cached, reading.succeeded),
+        ignored=min(reading.ignored, reading.failed),
     )
 
 
@@ -74,8 +83,10 @@ def describe_progress(counts: RecordCounts) -> dict[str, Any]:
     return {"progress": f"{counts.done}/{total}", "percentComplete": percent}
 
 
-def describe_speed(reading: LedgerReading, counts: RecordCounts, *, now: float, is_running: bool) -> dict[str, Any]:
-    """Write throughput since the first shard began and, while running, the time left.
+def describe_speed(
+    reading: LedgerReading, counts: RecordCounts, *, pace: Pace | None, now: float, is_running: bool
+) -> dict[str, Any]:
+    """Write the throughput of late and, while running, the time left; of an ended job the throughput of all of it.
 
     Nothing before the first shard is done. Measured up to the last progress, not up to now: a job that waits keeps its
     number instead of getting a new status each time.
@@ -83,7 +94,8 @@ def describe_speed(reading: LedgerReading, counts: RecordCounts, *, now: float, 
     until = reading.last_shard_at or reading.last_progress_at
     if reading.first_shard_at is None or until is None or counts.done == 0 or until <= reading.first_shard_at:
         return {}
-    per_second = counts.done / (until - reading.first_shard_at)
+    recent = pace.per_second(until, counts.done) if pace is not None and is_running else None
+    per_second = recent or counts.done / (until - reading.first_shard_at)
     speed: dict[str, Any] = {"throughput": say_rate(per_second), "throughputRecordsPerSecond": round(per_second)}
     seconds_left = until + counts.remaining / per_second - now
     if is_running and counts.remaining and seconds_left >= 0:

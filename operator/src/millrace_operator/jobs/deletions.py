@@ -38,11 +38,13 @@ class Cleaner:
 
     async def clean(self, jobs: Mapping[str, PredictionJob], *, now: float) -> None:
         """Delete the ledgers of jobs that are not in `jobs`, which is all of them by uid."""
-        for uid in [uid for uid in self._results_ttl_by_uid if uid not in jobs]:
+        for uid in self._results_ttl_by_uid.keys() - jobs.keys():
             if not await self._delete(uid, self._results_ttl_by_uid[uid]):
                 break
             del self._results_ttl_by_uid[uid]
-        self._results_ttl_by_uid.update({uid: job.results_ttl_seconds for uid, job in jobs.items()})
+        # An output never changes, so each job is looked at once.
+        for uid in jobs.keys() - self._results_ttl_by_uid.keys():
+            self._results_ttl_by_uid[uid] = jobs[uid].results_ttl_seconds
         if self._swept_at is None or now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
             await self._sweep(jobs)

@@ -8,23 +8,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
 from millrace_contracts import ledger as contract
 from millrace_contracts.errors import JobFailure
-from millrace_contracts.ledger import Field
 from millrace_contracts.results import errors_key, manifest_key, results_key
 from millrace_operator.errors import OperatorError
-from millrace_operator.jobs.readings import FailedRecords, Ledger, LedgerMissing, LedgerReading, LedgerUnknown
+from millrace_operator.jobs.ledger_answers import NOTIFIED, as_text, say_unreachable, understand
+from millrace_operator.jobs.readings import Ledger, LedgerUnknown
 
 NOTE_PLAN_PUBLISHED: Final = """
--- KEYS: job.  ARGV: now.  Answers 0 if the job is gone; a bare HSET would make half a ledger anew.
+-- KEYS: job.  ARGV: now, share.  Answers 0 if the job is gone; a bare HSET would make half a ledger anew.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'plan_published_at', ARGV[1])
+redis.call('HSET', KEYS[1], 'plan_published_at', ARGV[1], 'planned_as', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'plan_publications', 1)
 return 1
 """
-"""Here and not in the contracts: the operator alone writes these two fields."""
+"""Here and not in the contracts, like the next ones: the operator alone writes these fields."""
+
+NOTE: Final = """
+-- KEYS: job.  ARGV: field, value, ...  Answers 0 if the job is gone.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+"""
+
+_SHOWN_BYTES: Final = 4096
+"""Of the bitmap of shards that are done: 32,768 of them, more than the list of them in the status has room for."""
 
 ABANDONED_RESULTS_TTL_SECONDS: Final = 86_400
 """For results of a job that was deleted before anybody gave them a time to live, if its own is not known any more."""
@@ -43,7 +54,10 @@ class LedgerStore:
         self._redis = redis
         self._submit = redis.register_script(contract.SUBMIT)
         self._stop = redis.register_script(contract.STOP)
+        self._suspend = redis.register_script(contract.SUSPEND)
+        self._dispatch_anew = redis.register_script(contract.DISPATCH_ANEW)
         self._note_plan_published = redis.register_script(NOTE_PLAN_PUBLISHED)
+        self._note = redis.register_script(NOTE)
 
     async def read_all(self, uids: Sequence[str]) -> dict[str, Ledger]:
         """Read the ledgers of these jobs in one round trip; when Redis does not answer, each of them is unknown."""
@@ -54,19 +68,43 @@ class LedgerStore:
                 for uid in uids:
                     pipeline.hgetall(contract.job_key(uid))
                     pipeline.hgetall(contract.failures_key(uid))
+                    pipeline.hlen(contract.in_flight_key(uid))
+                    # Bits are no text, whatever the connection makes of all other answers.
+                    pipeline.execute_command(
+                        "GETRANGE", contract.done_key(uid), 0, _SHOWN_BYTES - 1, **{NEVER_DECODE: True}
+                    )
                 answers = await pipeline.execute(raise_on_error=False)
         except _UNREACHABLE as error:
             return dict.fromkeys(uids, LedgerUnknown(say_unreachable(error)))
-        return {uid: _understand(answers[2 * i], answers[2 * i + 1]) for i, uid in enumerate(uids)}
+        return {uid: understand(*answers[4 * i : 4 * i + 4]) for i, uid in enumerate(uids)}
 
-    async def submit(self, *, uid: str, namespace: str, name: str, now: float) -> None:
+    async def submit(self, *, uid: str, namespace: str, name: str, now: float, attempt: int = 1) -> None:
         """Make the ledger of a job; one that is there already stays as it is."""
         keys = [contract.job_key(uid), contract.JOBS_KEY]
-        await self._run(self._submit(keys=keys, args=[uid, namespace, name, repr(now)]))
+        # What was published before a ledger got lost is stale in the epoch of the next one.
+        epoch = 0 if attempt == 1 else int(now)
+        if await self._run(self._submit(keys=keys, args=[uid, namespace, name, repr(now), epoch])):
+            await self._run(self._note(keys=keys[:1], args=["attempt", attempt]))
 
-    async def note_plan_published(self, uid: str, *, now: float) -> None:
-        """Remember when the plan was published last, and how often."""
-        await self._run(self._note_plan_published(keys=[contract.job_key(uid)], args=[repr(now)]))
+    async def note_plan_published(self, uid: str, *, now: float, share: str) -> None:
+        """Remember when the plan was published last, how often, and what its shards carry."""
+        await self._run(self._note_plan_published(keys=[contract.job_key(uid)], args=[repr(now), share]))
+
+    async def suspend(self, uid: str) -> None:
+        """Let no shard begin until the job is dispatched anew; those that run finish."""
+        await self._run(self._suspend(keys=[contract.job_key(uid)]))
+
+    async def dispatch_anew(self, uid: str, *, note: Mapping[str, Any]) -> bool:
+        """Forget what is out and end a suspension; answer False for a job that has ended. A plan must follow."""
+        keys = [contract.job_key(uid), contract.feeds_key(uid)]
+        # The note first: without it the next look would count from the wrong time, the other way round it notes anew.
+        await self._run(self._note(keys=keys[:1], args=[part for pair in note.items() for part in pair]))
+        epoch: int = await self._run(self._dispatch_anew(keys=keys))
+        return epoch >= 0
+
+    async def note_notified(self, uid: str, notice: str, *, now: float) -> None:
+        """Remember that somebody was told something."""
+        await self._run(self._note(keys=[contract.job_key(uid)], args=[NOTIFIED + notice, repr(now)]))
 
     async def stop(self, uid: str, *, reason: JobFailure, message: str) -> None:
         """Let the job's shards do nothing more; an earlier reason stands, and a finished job stays finished."""
@@ -89,7 +127,7 @@ class LedgerStore:
     async def list_jobs(self) -> dict[str, tuple[str, str]]:
         """List every job that has a ledger: uid -> namespace and name."""
         listed = await self._run(self._redis.hgetall(contract.JOBS_KEY))
-        names = {_text(uid): _text(name).partition("/") for uid, name in listed.items()}
+        names = {as_text(uid): as_text(name).partition("/") for uid, name in listed.items()}
         return {uid: (namespace, name) for uid, (namespace, _, name) in names.items()}
 
     @staticmethod
@@ -98,75 +136,3 @@ class LedgerStore:
             return await command
         except _UNREACHABLE as error:
             raise LedgerUnreachable(say_unreachable(error)) from error
-
-
-def say_unreachable(error: Exception) -> str:
-    """Say that Redis does not answer, and what it or the network said; redis-py puts no password into messages."""
-    detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return f"Redis, which holds the job ledger, does not answer ({detail[:300]})"
-
-
-def _understand(job: Any, failures: Any) -> Ledger:
-    for answer in (job, failures):
-        if isinstance(answer, Exception):
-            return LedgerUnknown(say_unreachable(answer))
-    if not job:
-        return LedgerMissing()
-    fields = {_text(name): _text(value) for name, value in job.items()}
-    try:
-        return _reading(fields, {_text(name): _text(value) for name, value in failures.items()})
-    except ValueError as error:
-        return LedgerUnknown(f"The job ledger in Redis cannot be understood ({error})")
-
-
-def _reading(fields: Mapping[str, str], failures: Mapping[str, str]) -> LedgerReading:
-    return LedgerReading(
-        state=fields.get(Field.STATE, contract.State.SUBMITTED),
-        submitted_at=_seconds(fields, Field.SUBMITTED_AT),
-        plan_published_at=_seconds(fields, Field.PLAN_PUBLISHED_AT),
-        plan_publications=int(fields.get(Field.PLAN_PUBLICATIONS, "0")),
-        total=_number(fields, Field.TOTAL),
-        shards_total=_number(fields, Field.SHARDS_TOTAL),
-        shards_done=int(fields.get(Field.SHARDS_DONE, "0")),
-        succeeded=int(fields.get(Field.SUCCEEDED, "0")),
-        failed=int(fields.get(Field.FAILED, "0")),
-        retried=int(fields.get(Field.RETRIED, "0")),
-        in_flight=int(fields.get(Field.IN_FLIGHT, "0")),
-        first_shard_at=_seconds(fields, Field.FIRST_SHARD_AT),
-        last_progress_at=_seconds(fields, Field.LAST_PROGRESS_AT),
-        last_shard_at=_seconds(fields, Field.LAST_SHARD_AT),
-        finalized_at=_seconds(fields, Field.FINALIZED_AT),
-        output_uri=fields.get(Field.OUTPUT_URI, ""),
-        manifest_uri=fields.get(Field.MANIFEST_URI, ""),
-        model_version=fields.get(Field.MODEL_VERSION, ""),
-        waiting_for=fields.get(Field.WAITING_FOR, ""),
-        stop_reason=fields.get(Field.STOP_REASON, ""),
-        stop_message=fields.get(Field.STOP_MESSAGE, ""),
-        failures=_failures(failures),
-    )
-
-
-def _failures(fields: Mapping[str, str]) -> tuple[FailedRecords, ...]:
-    codes = [name.removesuffix(":count") for name in fields if name.endswith(":count")]
-    found = [
-        FailedRecords(
-            code=code,
-            message=fields.get(f"{code}:message", ""),
-            count=int(fields[f"{code}:count"]),
-            sample_key=fields.get(f"{code}:key", ""),
-        )
-        for code in codes
-    ]
-    return tuple(sorted(found, key=lambda failed: (-failed.count, failed.code)))
-
-
-def _number(fields: Mapping[str, str], name: str) -> int | None:
-    return int(fields[name]) if fields.get(name) else None
-
-
-def _seconds(fields: Mapping[str, str], name: str) -> float | None:
-    return float(fields[name]) if fields.get(name) else None
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

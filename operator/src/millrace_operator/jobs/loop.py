@@ -1,11 +1,11 @@
 """The control loop of the PredictionJobs: look at all of them, decide, act, report.
 
 One pass costs one round trip to Redis, one more for the jobs on which it acted, and one write for each status that
-changed.
+changed. Jobs that have ended cost nothing.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
@@ -16,16 +16,23 @@ from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.jobs.actions import Executor
 from millrace_operator.jobs.advance import advance
 from millrace_operator.jobs.deletions import Cleaner
+from millrace_operator.jobs.held_back import HeldBack
 from millrace_operator.jobs.ledger import LedgerStore
+from millrace_operator.jobs.notices import has_told_all
 from millrace_operator.jobs.objects import ApiJobObjects
+from millrace_operator.jobs.pace import Pace, watch
 from millrace_operator.jobs.pools import Pools, index_pools
-from millrace_operator.jobs.ports import Clock, JobMetrics, JobObjects, PlanPublisher
-from millrace_operator.jobs.readings import JobView, Ledger, LedgerMissing, LedgerUnknown
+from millrace_operator.jobs.ports import Clock, HeldBackBoard, JobMetrics, JobObjects, Publisher
+from millrace_operator.jobs.readings import JobView, Ledger, LedgerMissing, LedgerReading, LedgerUnknown
 from millrace_operator.jobs.reporter import Reporter
+from millrace_operator.jobs.roster import Roster
+from millrace_operator.jobs.steps import JobStep
 from millrace_operator.jobs.tally import Tally
 from millrace_operator.reporting import metrics as operator_metrics
 
 LOOP: Final = "jobs"
+PATIENCE_SECONDS: Final = 1.0
+"""How long a look waits for its writes; an API that is slower than that must not delay what is decided next."""
 _WRITES_AT_A_TIME: Final = 8
 
 Body = Mapping[str, Any]
@@ -59,18 +66,24 @@ class JobLoopContext(Protocol):
     @property
     def redis(self) -> Redis: ...  # noqa: D102 - as named
     @property
-    def publisher(self) -> PlanPublisher: ...  # noqa: D102 - as named
+    def publisher(self) -> Publisher: ...  # noqa: D102 - as named
     @property
     def kubernetes(self) -> KubernetesApi: ...  # noqa: D102 - as named
     @property
     def clock(self) -> Clock: ...  # noqa: D102 - as named
     @property
+    def held_back(self) -> HeldBackBoard: ...  # noqa: D102 - as named
+    @property
     def is_synced(self) -> bool:
         """Whether every object was listed once; before that, a pool that is not seen may exist."""
         ...
 
-    def prediction_jobs(self) -> Iterable[Body]:
-        """List all jobs, as raw bodies."""
+    def prediction_jobs(self) -> Sequence[Body]:
+        """List all jobs, as raw bodies; the very same list until one changes."""
+        ...
+
+    def has_prediction_job(self, uid: str) -> bool:
+        """Tell whether a job is there now."""
         ...
 
     def worker_pools(self) -> Iterable[Body]:
@@ -95,47 +108,98 @@ class JobLoop:
             watches=lambda namespace: not settings.namespaces or namespace in settings.namespaces,
         )
         self._tally = Tally(metrics)
+        self._roster = Roster()
+        self._held_back = HeldBack()
+        self._paces: dict[str, Pace] = {}
         self._writes = asyncio.Semaphore(_WRITES_AT_A_TIME)
+        self._writing: dict[str, asyncio.Task[None]] = {}
 
     async def look_once(self) -> None:
         """Advance every job by one step."""
         now = self._now()
-        jobs = {job.uid: job for job in map(self._see, self._context.prediction_jobs())}
-        self._executor.begin_pass(set(jobs))
-        self._reporter.forget_all_but(set(jobs))
-        await self._cleaner.clean(jobs, now=now)
+        self._roster.take(self._context.prediction_jobs())
+        jobs = {uid: self._reporter.up_to_date(job) for uid, job in self._roster.open(now=now).items()}
+        self._forget_all_but(set(jobs))
+        await self._cleaner.clean(self._roster.jobs, now=now)
         pools = index_pools(self._context.worker_pools(), now=now)
-        ledgers = await self._ledgers.read_all([job.uid for job in jobs.values() if not job.is_finished])
-        changed = [job.uid for job in jobs.values() if await self._act(job, ledgers, pools)]
-        ledgers |= await self._ledgers.read_all([uid for uid in changed if uid in ledgers])
-        await asyncio.gather(*(self._report(job, ledgers, pools) for job in jobs.values()))
-        self._tally.count_jobs(jobs.values())
+        ledgers = await self._ledgers.read_all([uid for uid, job in jobs.items() if _has_ledger(job)])
+        self._watch(ledgers)
+        self._context.held_back.tell(self._held_back.count(jobs, ledgers))
+        steps = {uid: step for uid, job in jobs.items() if (step := await self._act(job, ledgers, pools)) is not None}
+        changed = [uid for uid, step in steps.items() if step.actions and uid in ledgers]
+        ledgers |= await self._ledgers.read_all(changed)
+        steps |= {uid: step for uid in changed if (step := self._decide(jobs[uid], ledgers, pools)) is not None}
+        for uid, step in steps.items():
+            self._tell(jobs[uid], step, ledgers.get(uid, LedgerMissing()))
+        if self._writing:
+            await asyncio.wait(self._writing.values(), timeout=PATIENCE_SECONDS)
+        self._tally.count_jobs(self._roster.states)
         if any(isinstance(ledger, LedgerUnknown) for ledger in ledgers.values()):
             operator_metrics.count_observation_failure("ledger")
 
-    async def _act(self, job: PredictionJob, ledgers: Mapping[str, Ledger], pools: Pools) -> bool:
+    def _forget_all_but(self, uids: set[str]) -> None:
+        self._executor.begin_pass(uids)
+        self._reporter.forget_all_but(uids)
+        self._tally.forget_all_but(uids)
+        for uid in self._paces.keys() - uids:
+            del self._paces[uid]
+
+    def _watch(self, ledgers: Mapping[str, Ledger]) -> None:
+        for uid, ledger in ledgers.items():
+            if isinstance(ledger, LedgerReading) and ledger.first_shard_at is not None and ledger.done:
+                self._paces[uid] = watch(
+                    self._paces.get(uid),
+                    epoch=ledger.epoch,
+                    began_at=ledger.first_shard_at,
+                    at=ledger.last_progress_at or ledger.first_shard_at,
+                    done=ledger.done,
+                )
+
+    async def _act(self, job: PredictionJob, ledgers: Mapping[str, Ledger], pools: Pools) -> JobStep | None:
+        step = self._decide(job, ledgers, pools)
+        if step is None or not step.actions:
+            return step
         try:
-            now = self._now()
-            actions = advance(self._view(job, ledgers, pools), now=now).actions
-            return await self._executor.carry_out(job, actions, is_there=lambda: self._is_there(job.uid), now=now)
+            await self._executor.carry_out(
+                job,
+                step.actions,
+                is_there=lambda: self._context.has_prediction_job(job.uid),
+                now=self._now(),
+            )
         except Exception:  # One job that cannot be advanced must not hold up the others.
             operator_metrics.count_loop_failure(LOOP)
             log.exception("job not advanced", job=f"{job.namespace}/{job.name}")
-            return False
+        return step
 
-    async def _report(self, job: PredictionJob, ledgers: Mapping[str, Ledger], pools: Pools) -> None:
+    def _decide(self, job: PredictionJob, ledgers: Mapping[str, Ledger], pools: Pools) -> JobStep | None:
+        try:
+            return advance(self._view(job, ledgers, pools), now=self._now())
+        except Exception:  # As above.
+            operator_metrics.count_loop_failure(LOOP)
+            log.exception("job not looked at", job=f"{job.namespace}/{job.name}")
+            return None
+
+    def _tell(self, job: PredictionJob, step: JobStep, ledger: Ledger) -> None:
+        try:
+            self._tally.count_records(job, ledger)
+            if job.is_finished and (isinstance(ledger, LedgerMissing) or _is_told(job, ledger)):
+                self._roster.close(job.uid)
+            # While a write is under way the next one waits, and then tells what is true by then.
+            if job.uid not in self._writing and self._reporter.is_due(job, step.status, now=self._now()):
+                writing = asyncio.create_task(self._report(job, step))
+                self._writing[job.uid] = writing
+                writing.add_done_callback(lambda _: self._writing.pop(job.uid, None))
+        except Exception:  # As above.
+            operator_metrics.count_loop_failure(LOOP)
+            log.exception("job not told of", job=f"{job.namespace}/{job.name}")
+
+    async def _report(self, job: PredictionJob, step: JobStep) -> None:
         try:
             async with self._writes:
-                now = self._now()
-                status = advance(self._view(job, ledgers, pools), now=now).status
-                self._tally.count_records(job, ledgers.get(job.uid, LedgerMissing()))
-                await self._reporter.report(job, status, now=now)
+                await self._reporter.report(job, step.status, now=self._now())
         except Exception:  # As above.
             operator_metrics.count_loop_failure(LOOP)
             log.exception("job not reported", job=f"{job.namespace}/{job.name}")
-
-    def _see(self, body: Body) -> PredictionJob:
-        return self._reporter.up_to_date(PredictionJob.from_body(body))
 
     def _view(self, job: PredictionJob, ledgers: Mapping[str, Ledger], pools: Pools) -> JobView:
         known = pools.get(job.namespace, {})
@@ -145,13 +209,20 @@ class JobLoop:
             pool=known.get(job.worker_pool_name),
             pool_names=tuple(known),
             publish_trouble=self._executor.publish_trouble(job.uid),
+            pace=self._paces.get(job.uid),
         )
-
-    def _is_there(self, uid: str) -> bool:
-        return any(body["metadata"]["uid"] == uid for body in self._context.prediction_jobs())
 
     def _now(self) -> float:
         return self._context.clock.now().timestamp()
+
+
+def _has_ledger(job: PredictionJob) -> bool:
+    """Tell whether the ledger is to be read: of a job that has ended only to see who was told of it."""
+    return not job.is_finished or bool(job.notifications)
+
+
+def _is_told(job: PredictionJob, ledger: Ledger) -> bool:
+    return isinstance(ledger, LedgerReading) and has_told_all(job, ledger)
 
 
 async def run_job_loop(context: JobLoopContext) -> None:

@@ -36,11 +36,17 @@ def index_pools(bodies: Iterable[Mapping[str, Any]], *, now: float) -> Pools:
 
 def view_pool(body: Mapping[str, Any], *, now: float) -> PoolView:
     """View an object of the API as a pool that takes jobs."""
-    status = body.get("status") or {}
+    status, spec = body.get("status") or {}, body["spec"]
+    # Removed from the status while the broker does not answer: not known is not empty.
+    tasks = status.get("queue") or {}
     return PoolView(
         name=body["metadata"]["name"],
-        queue=body["spec"]["queue"],
+        queue=spec["queue"],
         ready_replicas=int(status.get("readyReplicas") or 0),
+        concurrency=int(spec.get("concurrency", 1)),
+        max_replicas=int(spec.get("maxReplicas", 1)),
+        waiting_tasks=tasks.get("ready"),
+        running_tasks=tasks.get("unacked"),
         broker_trouble=_broker_trouble(status, now=now),
     )
 

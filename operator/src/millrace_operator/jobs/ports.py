@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from millrace_contracts.tasks import PlanTask
+from millrace_contracts.tasks import NotifyTask, PlanTask
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.jobs.steps import JobEvent
 
@@ -21,11 +21,23 @@ class Clock(Protocol):
         ...
 
 
-class PlanPublisher(Protocol):
-    """Publishes plans to the system queue."""
+class Publisher(Protocol):
+    """Publishes tasks to the system queue; each call returns after the broker confirmed it, or raises PublishError."""
 
     async def publish_plan(self, task: PlanTask) -> None:
-        """Return after the broker confirmed the message, or raise PublishError."""
+        """Publish a plan."""
+        ...
+
+    async def publish_notification(self, task: NotifyTask, *, notice: str) -> None:
+        """Publish word of a job; `notice` names it among all that is told of the job."""
+        ...
+
+
+class HeldBackBoard(Protocol):
+    """Tells the pools what waits for them in no queue."""
+
+    def tell(self, by_pool: Mapping[tuple[str, str], int]) -> None:
+        """Replace what was told before, by namespace and name of the pool."""
         ...
 
 

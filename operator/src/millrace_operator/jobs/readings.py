@@ -6,7 +6,9 @@ that is not there says that the job was not submitted, or that Redis lost it.
 
 from dataclasses import dataclass
 
+from millrace_contracts.ledger import State
 from millrace_operator.api.prediction_job import PredictionJob
+from millrace_operator.jobs.pace import Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,41 @@ class LedgerReading:
     stop_reason: str = ""
     stop_message: str = ""
     failures: tuple[FailedRecords, ...] = ()
+    epoch: int = 0
+    is_suspended: bool = False
+    shards_dispatched: int = 0
+    shards_active: int = 0
+    """Shards that a worker has begun and not ended."""
+    done_bits: bytes = b""
+    """Bitmap of the shards that are done, as far as it is shown."""
+    cached: int = 0
+    ignored: int = 0
+    dead_lettered: int = 0
+    attempt: int = 1
+    resumed_at: float | None = None
+    """When the job was taken up again after a suspension; its deadline counts from here."""
+    renewed_at: float | None = None
+    """When all that was not done was published anew last, because messages were lost."""
+    renewals: int = 0
+    """How often that happened since the job last got on."""
+    renewed_shards: int = 0
+    """How many shards were done at that time."""
+    planned_as: str = ""
+    """The priority and share of the pool that the shards which are out carry; empty before the first plan."""
+    notified: frozenset[str] = frozenset()
+    """What was told to those who asked for it, as `<event>:<number of the notification>`."""
 
     @property
     def done(self) -> int:
         """Records that have their result or their error."""
         return self.succeeded + self.failed
+
+    @property
+    def held_back(self) -> int:
+        """Shards that wait in no queue, because the window of the job is full."""
+        if self.shards_total is None or self.is_suspended or self.stop_reason or self.state != State.DISPATCHED:
+            return 0
+        return max(0, self.shards_total - self.shards_dispatched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +106,13 @@ class PoolView:
     name: str
     queue: str
     ready_replicas: int = 0
+    concurrency: int = 1
+    """Tasks that one of its workers runs at a time."""
+    max_replicas: int = 1
+    waiting_tasks: int | None = None
+    """Tasks of all jobs that wait in its queue; None: not known."""
+    running_tasks: int | None = None
+    """Tasks of all jobs that its workers hold; None: not known."""
     broker_trouble: str = ""
     """Why the pool's queue cannot be read; empty when it can, or when the pool has not said yet."""
 
@@ -89,3 +128,5 @@ class JobView:
     pool_names: tuple[str, ...] = ()
     publish_trouble: str = ""
     """Why the last try to publish this job's plan failed; empty when it did not."""
+    pace: Pace | None = None
+    """How fast the job was lately; None: it was not watched yet."""

@@ -12,20 +12,33 @@ class JobState(StrEnum):
     PENDING = "Pending"
     QUEUED = "Queued"
     RUNNING = "Running"
+    SUSPENDED = "Suspended"
     FINALIZING = "Finalizing"
     SUCCEEDED = "Succeeded"
     PARTIALLY_SUCCEEDED = "PartiallySucceeded"
     FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    """Failed, because it was deleted."""
+    EXPIRED = "Expired"
+    """Failed, because no worker began it in time."""
+
+
+ENDS = frozenset(
+    {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+)
+"""States in which nothing will happen to the job any more."""
 
 
 class ConditionType(StrEnum):
-    """The aspects that every job speaks of, in the order in which they are listed."""
+    """The aspects of a job, in the order in which they are listed; of the last two only some jobs speak."""
 
     VALIDATED = "Validated"
     QUEUED = "Queued"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     RESULTS_AVAILABLE = "ResultsAvailable"
+    SUSPENDED = "Suspended"
+    DEGRADED = "Degraded"
 
 
 class Reason(StrEnum):
@@ -54,6 +67,11 @@ class Reason(StrEnum):
     PARTIAL_RESULTS = "PartialResults"
     NO_RESULTS = "NoResults"
     SUBMITTED = "Submitted"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    SHARE_CHANGED = "ShareChanged"
+    MESSAGES_LOST = "MessagesLost"
+    NOTHING_LOST = "NothingLost"
 
 
 TROUBLES = frozenset({Reason.WAITING_FOR_TRITON, Reason.WAITING, Reason.BROKER_UNREACHABLE, Reason.LEDGER_UNREACHABLE})

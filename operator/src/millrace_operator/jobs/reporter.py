@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    status: Mapping[str, Any]
+    status: Mapping[str, Any] | None
+    """None once the watch has brought it."""
     resource_version: str
     at: float
 
@@ -33,7 +34,10 @@ class Reporter:
     def up_to_date(self, job: PredictionJob) -> PredictionJob:
         """See the job with the status that was written last, while the watch has not brought it yet."""
         written = self._written.get(job.uid)
-        if written is None or _is_at_least(job.resource_version, written.resource_version):
+        if written is None or written.status is None:
+            return job
+        if _is_at_least(job.resource_version, written.resource_version):
+            self._written[job.uid] = replace(written, status=None)
             return job
         return replace(job, status=written.status)
 
@@ -42,11 +46,12 @@ class Reporter:
         for uid in self._written.keys() - uids:
             del self._written[uid]
 
+    def is_due(self, job: PredictionJob, status: Mapping[str, Any], *, now: float) -> bool:
+        """Tell whether the job's status is to be brought to `status` now."""
+        return status != job.status and (says_something_new(job.status, status) or self._is_time(job.uid, now=now))
+
     async def report(self, job: PredictionJob, status: Mapping[str, Any], *, now: float) -> None:
-        """Bring the job's status to `status`, if it is time; a write that fails is tried again at the next look."""
-        is_new = says_something_new(job.status, status)
-        if status == job.status or not (is_new or self._is_time(job.uid, now=now)):
-            return
+        """Bring the job's status to `status`; a write that fails is tried again at the next look."""
         try:
             resource_version = await self._objects.replace_status(job, status)
             self._written[job.uid] = _Written(status=status, resource_version=resource_version, at=now)

@@ -4,15 +4,16 @@ A job is in exactly one of four situations: it cannot be submitted yet, it has b
 ended. Each function here words one of them; nothing else words conditions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from millrace_contracts.errors import JobFailure
+from millrace_contracts.errors import JobFailure, RecordError
 from millrace_contracts.ledger import State
 from millrace_operator.api.conditions import Condition, ConditionStatus
 from millrace_operator.jobs.counts import RecordCounts
 from millrace_operator.jobs.readings import LedgerReading, PoolView
-from millrace_operator.jobs.reasons import ConditionType, JobState, Reason
+from millrace_operator.jobs.reasons import ENDS, ConditionType, JobState, Reason
 
 SPEC_FAILURES: Final = frozenset(
     {
@@ -25,6 +26,11 @@ SPEC_FAILURES: Final = frozenset(
 )
 """Failures that say that the job asked for something that is not there: the job was not valid after all."""
 
+_STOPPED_STATES: Final[Mapping[str, JobState]] = {
+    JobFailure.CANCELLED: JobState.CANCELLED,
+    JobFailure.QUEUEING_DEADLINE_EXCEEDED: JobState.EXPIRED,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
@@ -36,7 +42,7 @@ class Situation:
     @property
     def has_ended(self) -> bool:
         """Whether nothing will happen to the job any more."""
-        return self.state in {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED, JobState.FAILED}
+        return self.state in ENDS
 
 
 def waiting_to_be_submitted(validated: Condition, *, reason: Reason, message: str) -> Situation:
@@ -90,6 +96,35 @@ def pool_not_found(wanted: str, namespace: str, known: tuple[str, ...]) -> Condi
     return _condition(ConditionType.VALIDATED, "False", Reason.WORKER_POOL_NOT_FOUND, message)
 
 
+def expired(message: str) -> Situation:
+    """Word a job that could not be submitted by its queueing deadline."""
+    return Situation(
+        state=JobState.EXPIRED,
+        conditions=(
+            *_past(),
+            _condition(ConditionType.SUCCEEDED, "False", JobFailure.QUEUEING_DEADLINE_EXCEEDED, message),
+            _condition(ConditionType.RESULTS_AVAILABLE, "False", Reason.NO_RESULTS, "No record was done."),
+        ),
+    )
+
+
+def suspended(reading: LedgerReading | None, *, validated: tuple[Condition, ...] = ()) -> Situation:
+    """Word a job that is not to begin tasks; `reading` is None for one that was not submitted."""
+    held = 0 if reading is None else reading.shards_active
+    ending = f" {_tasks(held)} that workers hold {'ends' if held == 1 else 'end'} first." if held else ""
+    message = f"spec.suspend is true, so no task is begun.{ending} Set it to false to let the job go on."
+    return Situation(
+        state=JobState.SUSPENDED,
+        conditions=(
+            *validated,
+            _condition(ConditionType.QUEUED, "False", Reason.SUSPENDED, message),
+            _condition(ConditionType.RUNNING, "False", Reason.SUSPENDED, message),
+            *_unfinished(Reason.SUSPENDED, message),
+            _condition(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, message),
+        ),
+    )
+
+
 def active(reading: LedgerReading, counts: RecordCounts, pool: PoolView | None, *, trouble: str) -> Situation:
     """Word a submitted job that has not ended; `trouble` says why the broker could not be reached, if it could not."""
     if reading.first_shard_at is None:
@@ -120,7 +155,25 @@ def unreadable(state: JobState, message: str) -> Situation:
     )
 
 
-def ended(reading: LedgerReading, counts: RecordCounts) -> Situation:
+def not_suspended() -> Condition:
+    """Word that a suspension is over."""
+    return _condition(ConditionType.SUSPENDED, "False", Reason.RESUMED, "The job is not suspended.")
+
+
+def degraded(reading: LedgerReading) -> Condition:
+    """Word whether records ended the workers that held them, and which one to look at first."""
+    if not reading.dead_lettered:
+        return _condition(ConditionType.DEGRADED, "False", Reason.NOTHING_LOST, "No record ends its worker.")
+    poison = next((failed for failed in reading.failures if failed.code == RecordError.POISON_MESSAGE), None)
+    example = f"; record {poison.sample_key} is one of them: {poison.message}" if poison is not None else ""
+    message = _sentence(
+        f"{_records(reading.dead_lettered)} ended every worker that held them and are in the dead-letter queue{example}"
+    )
+    advice = "The other records are not held up; send them again with `millrace dlq redrive` once the model is cured."
+    return _condition(ConditionType.DEGRADED, "True", RecordError.POISON_MESSAGE, f"{message} {advice}")
+
+
+def ended(reading: LedgerReading, counts: RecordCounts, *, partial_failure_fails: bool = False) -> Situation:
     """Word the end of a job: stopped for a reason, or all records done."""
     if reading.stop_reason:
         return _stopped(reading, counts)
@@ -128,7 +181,8 @@ def ended(reading: LedgerReading, counts: RecordCounts) -> Situation:
         state, status, reason = JobState.FAILED, "False", JobFailure.ALL_RECORDS_FAILED.value
         message = f"{_all(counts.total)} failed{_first_failure(reading)}"
     elif counts.failed > 0:
-        state, status, reason = JobState.PARTIALLY_SUCCEEDED, "True", Reason.COMPLETED_WITH_FAILURES.value
+        state, status = (JobState.FAILED, "False") if partial_failure_fails else (JobState.PARTIALLY_SUCCEEDED, "True")
+        reason = Reason.COMPLETED_WITH_FAILURES.value
         done = f"{counts.succeeded} of {_records(counts.total)} succeeded and {counts.failed} failed"
         message = f"{done}{_first_failure(reading)}"
     else:
@@ -155,7 +209,7 @@ def _stopped(reading: LedgerReading, counts: RecordCounts) -> Situation:
     results = f"{counts.done} records were done; their parts are at {reading.output_uri}, without a manifest."
     invalid = (_condition(ConditionType.VALIDATED, "False", reading.stop_reason, message),)
     return Situation(
-        state=JobState.FAILED,
+        state=_STOPPED_STATES.get(reading.stop_reason, JobState.FAILED),
         conditions=(
             *(invalid if reading.stop_reason in SPEC_FAILURES and not partly else ()),
             *_past(),
@@ -259,6 +313,10 @@ def _records(count: int) -> str:
 
 def _all(count: int) -> str:
     return "The only record" if count == 1 else f"All {count} records"
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"
 
 
 def _waiting_tasks(count: int | None) -> str:

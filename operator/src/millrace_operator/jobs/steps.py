@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from millrace_contracts.errors import JobFailure
-from millrace_contracts.tasks import PlanTask
+from millrace_contracts.tasks import NotifyTask, PlanTask
+from millrace_operator.jobs.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """A Kubernetes Event on the job."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +25,8 @@ class Submit:
     Done before the plan is published, so that a task that finds no ledger belongs to a job that is gone.
     """
 
-    is_again: bool = False
-    """The job had a ledger and Redis lost it; all of its shards run again."""
+    attempt: int = 1
+    """More than 1: the job had a ledger and Redis lost it; what no checkpoint covers runs again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,34 @@ class PublishPlan:
     """Publish the plan task and note when."""
 
     task: PlanTask
+    share: str = ""
+    """What the shards of this plan carry that may be changed while the job runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Let no more shards begin; those that run finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchAnew:
+    """Forget what is out of the job and end its suspension; a plan follows, which publishes what is not done."""
+
+    reason: Reason
+    message: str
+    note: Mapping[str, Any]
+    """Fields of the ledger that say why and when."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Tell one receiver of one event, and remember that it was told."""
+
+    notice: str
+    """Names event and receiver in the ledger."""
+    task: NotifyTask | None = None
+    event: JobEvent | None = None
+    """Exactly one of the two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +77,7 @@ class DeleteObject:
     """Delete the PredictionJob, if it is still this one."""
 
 
-Action = Submit | PublishPlan | Stop | DeleteObject
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent:
-    """A Kubernetes Event on the job."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
+Action = Submit | PublishPlan | Suspend | DispatchAnew | Notify | Stop | DeleteObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,16 @@ Within one process nothing counts twice. Records that run again because Redis lo
 predicted again.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Final
 
 from millrace_contracts.errors import RecordError
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.jobs.ports import JobMetrics
 from millrace_operator.jobs.readings import Ledger, LedgerReading
-from millrace_operator.jobs.reasons import JobState
+
+_OUTCOMES: Final = ("succeeded", "failed", "cached", "dead-lettered")
+"""The last two are told beside the first two: the cached have succeeded, the dead-lettered have failed."""
 
 
 class Tally:
@@ -29,39 +31,51 @@ class Tally:
         """Add the records that were done since the last look; a ledger that cannot be read adds nothing."""
         if not isinstance(ledger, LedgerReading):
             return
-        totals = {"succeeded": ledger.succeeded, "failed": ledger.failed}
+        totals = {
+            "succeeded": ledger.succeeded,
+            "failed": ledger.failed,
+            "cached": ledger.cached,
+            "dead-lettered": ledger.dead_lettered,
+        }
         if job.uid not in self._counted:
             self._begin(job)
-        for outcome, done in _new(totals, self._counted.get(job.uid) or _reported(job)).items():
+        before = self._counted.get(job.uid) or _reported(job)
+        is_anew = ledger.done < before["succeeded"] + before["failed"]
+        for outcome, done in _new(totals, before, is_anew=is_anew).items():
             self._metrics.add_records(namespace=job.namespace, model=job.model_name, outcome=outcome, count=done)
         self._counted[job.uid] = totals
         failures = {failed.code: failed.count for failed in ledger.failures}
-        for code, done in _new(failures, self._failures.get(job.uid) or _reported_failures(job)).items():
+        known = self._failures.get(job.uid) or _reported_failures(job)
+        for code, done in _new(failures, known, is_anew=is_anew).items():
             self._metrics.add_failures(namespace=job.namespace, model=job.model_name, code=code, count=done)
         self._failures[job.uid] = failures
 
     def _begin(self, job: PredictionJob) -> None:
         # A series that begins with its first count has no increase: Prometheus must have seen the 0 before.
-        for outcome in ("succeeded", "failed"):
+        for outcome in _OUTCOMES:
             self._metrics.add_records(namespace=job.namespace, model=job.model_name, outcome=outcome, count=0)
         for code in RecordError:
             self._metrics.add_failures(namespace=job.namespace, model=job.model_name, code=code.value, count=0)
 
-    def count_jobs(self, jobs: Iterable[PredictionJob]) -> None:
-        """Report how many jobs there are in each state, and forget those that are gone."""
-        present = list(jobs)
-        states = Counter((job.namespace, str(job.status.get("state", JobState.PENDING.value))) for job in present)
+    def count_jobs(self, states: Mapping[tuple[str, str], int]) -> None:
+        """Report how many jobs there are in each (namespace, state)."""
         self._metrics.set_jobs_by_state(states)
-        uids = {job.uid for job in present}
+
+    def forget_all_but(self, uids: set[str]) -> None:
+        """Forget jobs that are gone or have ended."""
         for known in (self._counted, self._failures):
             for uid in known.keys() - uids:
                 del known[uid]
 
 
-def _new(totals: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    """Find what came since the last look; fewer than before: the ledger was lost and began anew."""
-    since = {name: total - before.get(name, 0) for name, total in totals.items()}
-    return {name: totals[name] if done < 0 else done for name, done in since.items() if done}
+def _new(totals: Mapping[str, int], before: Mapping[str, int], *, is_anew: bool) -> dict[str, int]:
+    """Find what came since the last look.
+
+    A ledger that was lost began anew, and all of it is new. Else a count that fell is of records that came back from
+    the dead-letter queue: metrics never fall, and where those went is counted there.
+    """
+    since = {name: total - (0 if is_anew else before.get(name, 0)) for name, total in totals.items()}
+    return {name: done for name, done in since.items() if done > 0}
 
 
 def _reported_failures(job: PredictionJob) -> Mapping[str, int]:
@@ -70,4 +84,5 @@ def _reported_failures(job: PredictionJob) -> Mapping[str, int]:
 
 def _reported(job: PredictionJob) -> Mapping[str, int]:
     records = job.status.get("records") or {}
-    return {outcome: int(records.get(outcome, 0)) for outcome in ("succeeded", "failed")}
+    set_aside = {"dead-lettered": int((job.status.get("tasks") or {}).get("deadLettered", 0))}
+    return {outcome: int(records.get(outcome, 0)) for outcome in ("succeeded", "failed", "cached")} | set_aside

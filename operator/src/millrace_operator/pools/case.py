@@ -25,6 +25,8 @@ class Case:
     """Those of the pool's pods that are heard."""
     reading: Reading
     outlook: Outlook = ()
+    held_back: int = 0
+    """Tasks that prediction jobs keep out of the queue."""
     inference: InferenceLoad | None = None
     state: PoolState | None
     obstacle: Obstacle | None

@@ -96,6 +96,7 @@ class PoolPass:
             workers=heard_in(snapshot, pool, sight.workers),
             reading=sight.readings.get(pool.key, NOT_READ),
             outlook=sight.outlooks.get(pool.queue, ()),
+            held_back=self._context.held_back.of(pool.key),
             inference=sight.loads.get(pool.key),
             state=state,
             obstacle=snapshot.obstacles.get(pool.key),

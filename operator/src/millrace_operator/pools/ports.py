@@ -55,6 +55,14 @@ class KnownFuture(Protocol):
         ...
 
 
+class HeldBackTasks(Protocol):
+    """Knows tasks that wait in no queue."""
+
+    def of(self, pool: Key) -> int:
+        """Tell how many tasks prediction jobs hold back for a pool."""
+        ...
+
+
 class InferenceLoads(Protocol):
     """Watches Tritons."""
 
@@ -120,6 +128,11 @@ class PoolLoopContext(Protocol):
     @property
     def future(self) -> KnownFuture:
         """Who knows what comes."""
+        ...
+
+    @property
+    def held_back(self) -> HeldBackTasks:
+        """Who knows what waits in no queue."""
         ...
 
     @property

@@ -39,6 +39,7 @@ def assess_case(case: Case, *, now: float) -> None:
         state=case.state,
         reading=case.reading,
         outlook=case.outlook,
+        held_back=case.held_back,
         inference=case.inference,
         memory=case.memory.decisions,
         now=now,

@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from millrace_operator.handlers.slim import slim_deployment, slim_pod
+from operator_jobs import POOL, job_body
+
+from millrace_operator.api.prediction_job import PredictionJob
+from millrace_operator.handlers.slim import slim_deployment, slim_pod, slim_prediction_job
+from millrace_operator.jobs.spec import build_plan
 from millrace_operator.pools.pods import pod_of
 
 IDENTITY = {"namespace": "ml", "name": "a", "uid": "a", "resourceVersion": "1"}
@@ -72,3 +76,30 @@ def test_pods_of_other_owners_are_dropped() -> None:
     job = {"kind": "Job", "name": "digits"}
 
     assert [None, None] == [slim_pod(a_pod(ownerReferences=[job])), slim_pod(a_pod(ownerReferences=[]))]
+
+
+def a_prediction_job(*, succeeded: str = "Unknown") -> dict[str, Any]:
+    body = job_body(input={"inline": {"records": [{"x": [1, "é"]}] * 3}}, ttlSecondsAfterFinished=60)
+    body["metadata"] |= {"managedFields": ["many lines"], "annotations": {"last-applied": "many lines"}}
+    conditions = [{"type": "Succeeded", "status": succeeded, "reason": "R", "message": "m"}, {"type": "Queued"}]
+    return body | {"status": {"state": "S", "finishTime": "2027-01-15T08:00:00Z", "conditions": conditions}}
+
+
+def test_an_active_job_keeps_its_spec_and_status_and_its_records_as_text() -> None:
+    slim = slim_prediction_job(a_prediction_job())
+    assert {"recordCount", "packedRecords"} == slim["spec"]["input"]["inline"].keys()
+    assert a_prediction_job()["status"] == slim["status"]
+    assert IDENTITY.keys() | {"generation"} == slim["metadata"].keys()
+
+
+def test_the_plan_of_a_job_is_the_same_from_what_is_kept() -> None:
+    whole, slim = a_prediction_job(), slim_prediction_job(a_prediction_job())
+    assert build_plan(PredictionJob.from_body(whole), POOL) == build_plan(PredictionJob.from_body(slim), POOL)
+    assert 3 == PredictionJob.from_body(slim).inline_count
+
+
+def test_of_a_job_that_has_ended_only_what_its_deletion_needs_is_kept() -> None:
+    slim = PredictionJob.from_body(slim_prediction_job(a_prediction_job(succeeded="True")))
+    assert (True, 60, 1_800_000_000.0) == (slim.is_finished, slim.ttl_seconds_after_finished, slim.finished_at)
+    assert 3600 == slim.results_ttl_seconds
+    assert {"model", "workerPoolRef", "ttlSecondsAfterFinished", "output"} == slim.spec.keys()

@@ -18,7 +18,7 @@ QUEUED: dict[str, Any] = {"state": "Queued", "startTime": "2027-01-15T08:00:00Z"
 def test_a_new_job_gets_its_ledger_before_its_plan_is_published() -> None:
     actions = advance(view(job(), LedgerMissing()), now=NOW).actions
     assert [Submit, PublishPlan] == [type(action) for action in actions]
-    assert Submit(is_again=False) == actions[0]
+    assert Submit(attempt=1) == actions[0]
 
 
 def test_the_plan_names_the_queue_of_the_pool_that_was_found() -> None:
@@ -69,7 +69,7 @@ def test_a_new_job_waits_while_redis_does_not_answer() -> None:
 
 def test_a_lost_ledger_is_made_again_from_the_start() -> None:
     actions = advance(view(job(status=QUEUED), LedgerMissing()), now=NOW).actions
-    assert Submit(is_again=True) == actions[0]
+    assert Submit(attempt=2) == actions[0]
     assert isinstance(actions[1], PublishPlan)
 
 
@@ -193,7 +193,16 @@ def test_the_deadline_counts_from_the_first_submission_also_after_a_lost_ledger(
 def test_a_stopped_job_holds_nothing_in_flight_and_its_other_records_stay_pending() -> None:
     ledger = running(stop_reason="DeadlineExceeded", stop_message="Too long.")
     status = advance(view(job(), ledger), now=NOW).status
-    expected = {"total": 540, "succeeded": 200, "failed": 0, "pending": 340, "inFlight": 0, "retried": 0}
+    expected = {
+        "total": 540,
+        "succeeded": 200,
+        "failed": 0,
+        "pending": 340,
+        "inFlight": 0,
+        "retried": 0,
+        "cached": 0,
+        "ignored": 0,
+    }
     assert expected == status["records"]
     assert ("False", "PartialResults") == verdict(status, "ResultsAvailable")
     assert "finishTime" in status

@@ -29,7 +29,16 @@ def test_the_parts_always_sum_to_the_total_whatever_the_ledger_says(
 
 
 def test_the_total_of_inline_input_is_known_before_the_plan_ran() -> None:
-    expected = {"total": 7, "succeeded": 0, "failed": 0, "pending": 7, "inFlight": 0, "retried": 0}
+    expected = {
+        "total": 7,
+        "succeeded": 0,
+        "failed": 0,
+        "pending": 7,
+        "inFlight": 0,
+        "retried": 0,
+        "cached": 0,
+        "ignored": 0,
+    }
     assert expected == count_records(submitted(), inline_count=7, has_ended=False).as_status()
 
 
@@ -44,18 +53,18 @@ def test_percent_is_rounded_down_so_that_100_means_all() -> None:
 
 def test_throughput_counts_from_the_first_shard_to_the_last_progress() -> None:
     reading = running(succeeded=200, first_shard_at=NOW - 20, last_progress_at=NOW - 10)
-    speed = describe_speed(reading, RecordCounts(total=540, succeeded=200), now=NOW, is_running=True)
+    speed = describe_speed(reading, RecordCounts(total=540, succeeded=200), pace=None, now=NOW, is_running=True)
     assert ("20/s", 20, "7s") == (speed["throughput"], speed["throughputRecordsPerSecond"], speed["eta"])
 
 
 def test_a_job_that_should_have_ended_by_now_has_no_estimate() -> None:
     reading = running(succeeded=539, first_shard_at=NOW - 5000, last_progress_at=NOW - 4000)
-    speed = describe_speed(reading, RecordCounts(total=540, succeeded=539), now=NOW, is_running=True)
+    speed = describe_speed(reading, RecordCounts(total=540, succeeded=539), pace=None, now=NOW, is_running=True)
     assert {"throughput", "throughputRecordsPerSecond"} == set(speed)
 
 
 def test_nothing_is_said_about_speed_before_the_first_shard_is_done() -> None:
-    assert {} == describe_speed(running(succeeded=0), RecordCounts(total=540), now=NOW, is_running=True)
+    assert {} == describe_speed(running(succeeded=0), RecordCounts(total=540), pace=None, now=NOW, is_running=True)
 
 
 @pytest.mark.parametrize(

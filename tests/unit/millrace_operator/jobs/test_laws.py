@@ -28,6 +28,13 @@ readings = st.builds(
     last_progress_at=st.none() | st.just(NOW - 30),
     waiting_for=st.sampled_from(["", "Triton is away"]),
     stop_reason=st.sampled_from(["", *(failure.value for failure in JobFailure)]),
+    is_suspended=st.booleans(),
+    shards_active=small,
+    cached=small,
+    ignored=small,
+    dead_lettered=st.sampled_from([0, 0, 2]),
+    resumed_at=st.none() | st.just(NOW - 20),
+    done_bits=st.binary(max_size=8),
 )
 ledgers: st.SearchStrategy[Ledger] = st.one_of(
     readings, st.just(LedgerMissing()), st.just(LedgerUnknown("Redis is away"))
@@ -36,7 +43,7 @@ pools: st.SearchStrategy[PoolView | None] = st.sampled_from(
     [POOL, None, PoolView(name="digits", queue="digits", broker_trouble="RabbitMQ is away")]
 )
 looks = st.lists(st.tuples(ledgers, pools), min_size=1, max_size=8)
-TERMINAL = {"Succeeded", "PartiallySucceeded", "Failed"}
+TERMINAL = {"Succeeded", "PartiallySucceeded", "Failed", "Cancelled", "Expired"}
 
 
 def follow(seen: list[tuple[Ledger, PoolView | None]], **spec: Any) -> list[dict[str, Any]]:
@@ -68,9 +75,8 @@ def test_an_ended_job_never_changes_again(seen: list[tuple[Ledger, PoolView | No
 def test_state_and_summary_agree(seen: list[tuple[Ledger, PoolView | None]]) -> None:
     for status in follow(seen):
         summary = next(c for c in status["conditions"] if c["type"] == "Succeeded")["status"]
-        expected = {"Succeeded": "True", "PartiallySucceeded": "True", "Failed": "False"}.get(
-            status["state"], "Unknown"
-        )
+        good = {"Succeeded", "PartiallySucceeded"}
+        expected = "True" if status["state"] in good else "False" if status["state"] in TERMINAL else "Unknown"
         assert expected == summary
 
 
@@ -86,6 +92,17 @@ def test_every_condition_is_said_at_the_first_look_and_each_once(seen: list[tupl
 def test_a_job_ends_with_a_finish_time_and_has_none_before(seen: list[tuple[Ledger, PoolView | None]]) -> None:
     for status in follow(seen):
         assert (status["state"] in TERMINAL) == ("finishTime" in status)
+
+
+@given(looks, st.booleans())
+def test_a_job_has_no_start_while_it_is_suspended(
+    seen: list[tuple[Ledger, PoolView | None]],
+    suspend: bool,  # noqa: FBT001 - hypothesis gives arguments by position
+) -> None:
+    for status in follow(seen, suspend=suspend):
+        conditions = {condition["type"]: condition["status"] for condition in status["conditions"]}
+        assert (status["state"] == "Suspended") == (conditions.get("Suspended") == "True")
+        assert status["state"] != "Suspended" or "startTime" not in status
 
 
 @given(ledgers, pools)

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from operator_jobs import UID, job_body, pool_body, verdict
 
 from millrace_contracts.errors import JobFailure
-from millrace_contracts.tasks import PlanTask
+from millrace_contracts.tasks import NotifyTask, PlanTask
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.errors import KubernetesError, PublishError
 from millrace_operator.jobs.ledger import LedgerUnreachable
@@ -29,21 +30,43 @@ class Ledgers:
         self.names: dict[str, tuple[str, str]] = {}
         self.is_away = False
         self.stops: list[JobFailure] = []
+        self.asked: list[list[str]] = []
 
     async def read_all(self, uids: list[str]) -> dict[str, Ledger]:
+        self.asked.append(uids)
         if self.is_away:
             return {uid: LedgerUnknown("Redis is away") for uid in uids}
         return {uid: self.readings.get(uid, LedgerMissing()) for uid in uids}
 
-    async def submit(self, *, uid: str, namespace: str, name: str, now: float) -> None:
+    async def submit(self, *, uid: str, namespace: str, name: str, now: float, attempt: int) -> None:
         self._answer()
-        self.readings.setdefault(uid, LedgerReading(state="submitted", submitted_at=now))
+        self.readings.setdefault(uid, LedgerReading(state="submitted", submitted_at=now, attempt=attempt))
         self.names[uid] = (namespace, name)
 
-    async def note_plan_published(self, uid: str, *, now: float) -> None:
+    async def note_plan_published(self, uid: str, *, now: float, share: str) -> None:
         self._answer()
         known = self.readings[uid]
-        self.readings[uid] = replace(known, plan_published_at=now, plan_publications=known.plan_publications + 1)
+        self.readings[uid] = replace(
+            known, plan_published_at=now, plan_publications=known.plan_publications + 1, planned_as=share
+        )
+
+    async def suspend(self, uid: str) -> None:
+        self._answer()
+        self.readings[uid] = replace(self.readings[uid], is_suspended=True)
+
+    async def dispatch_anew(self, uid: str, *, note: Mapping[str, Any]) -> bool:
+        self._answer()
+        known = self.readings[uid]
+        noted = {name: float(value) if name.endswith("_at") else value for name, value in note.items()}
+        self.readings[uid] = replace(
+            known, **noted, is_suspended=False, plan_published_at=None, plan_publications=0, epoch=known.epoch + 1
+        )
+        return True
+
+    async def note_notified(self, uid: str, notice: str, *, now: float) -> None:
+        self._answer()
+        known = self.readings[uid]
+        self.readings[uid] = replace(known, notified=known.notified | {notice})
 
     async def stop(self, uid: str, *, reason: JobFailure, message: str) -> None:
         self.stops.append(reason)
@@ -73,8 +96,11 @@ class Cluster:
     events: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     plans: list[PlanTask] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    held_back_tasks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     broker_is_away: bool = False
     api_is_away: bool = False
+    is_slow: bool = False
     delivers: bool = True
     on_publish: Callable[[], None] = lambda: None
     moment: datetime = datetime(2027, 1, 15, 8, tzinfo=UTC)
@@ -91,6 +117,16 @@ class Cluster:
     def clock(self) -> "Cluster":
         return self
 
+    @property
+    def held_back(self) -> "Cluster":
+        return self
+
+    def tell(self, by_pool: Mapping[tuple[str, str], int]) -> None:
+        self.held_back_tasks = by_pool
+
+    def has_prediction_job(self, uid: str) -> bool:
+        return uid in self.jobs
+
     def now(self) -> datetime:
         return self.moment
 
@@ -106,10 +142,17 @@ class Cluster:
         self.plans.append(task)
         self.on_publish()
 
+    async def publish_notification(self, task: NotifyTask, *, notice: str) -> None:
+        if self.broker_is_away:
+            raise PublishError("RabbitMQ is away")
+        self.notices.append(notice)
+
     # the objects
     async def replace_status(self, job: PredictionJob, status: Mapping[str, Any]) -> str:
         if self.api_is_away:
             raise KubernetesError("the API is away")
+        if self.is_slow:
+            await asyncio.Event().wait()
         self.written.append(status)
         if self.delivers:
             body = self.jobs[job.uid]
@@ -161,6 +204,10 @@ class Rig:
             asyncio.run(self.loop.look_once())
             self.cluster.moment += timedelta(seconds=1)
 
+    def apply(self, **spec: Any) -> None:
+        body = self.cluster.jobs[UID]
+        self.cluster.jobs[UID] = body | {"spec": body["spec"] | spec}
+
     def set(self, **fields: Any) -> None:
         self.ledgers.readings[UID] = replace(self.ledgers.readings[UID], **fields)
 
@@ -191,6 +238,17 @@ def test_counts_are_written_at_most_every_five_seconds() -> None:
         rig.set(succeeded=succeeded)
         rig.look()
     assert 2 == len(rig.cluster.written) - written
+
+
+def test_an_api_that_is_slow_delays_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("millrace_operator.jobs.loop.PATIENCE_SECONDS", 0.01)
+    rig = Rig(job_body(), job_body(name="second", uid="second"))
+    rig.cluster.is_slow = True
+    rig.look()
+    assert (2, []) == (len(rig.cluster.plans), rig.cluster.written)
+    rig.cluster.is_slow = False
+    rig.look()
+    assert 2 == len(rig.cluster.written)
 
 
 def test_a_restarted_operator_neither_publishes_nor_announces_again() -> None:
@@ -315,3 +373,78 @@ def test_an_object_that_breaks_the_loop_does_not_hold_up_the_others() -> None:
     rig = Rig(broken, job_body())
     rig.look()
     assert "Queued" == rig.status["state"]
+
+
+def test_suspend_and_resume_publish_what_is_not_done_anew_and_tell_of_it() -> None:
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(state="dispatched", total=10, shards_total=10, first_shard_at=1.0)
+    rig.apply(suspend=True)
+    rig.look()
+    assert ("Suspended", True) == (rig.status["state"], rig.ledgers.readings[UID].is_suspended)
+    rig.apply(suspend=False)
+    rig.look()
+    assert (2, 2, "Running") == (len(rig.cluster.plans), rig.status["attempt"], rig.status["state"])
+    assert ["Submitted", "Suspended", "Resumed"] == [e for e in rig.cluster.events if e != "Started"]
+
+
+def test_a_changed_priority_reaches_what_is_not_done() -> None:
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(state="dispatched", total=10, shards_total=10, first_shard_at=1.0)
+    rig.apply(priority=9)
+    rig.look(3)
+    assert [4, 9] == [plan.spec.priority for plan in rig.cluster.plans]
+
+
+def test_each_receiver_is_told_once_also_by_a_new_operator() -> None:
+    webhook = {"events": ["Succeeded"], "webhook": {"url": "https://a/b"}}
+    rig = Rig(job_body(notifications=[webhook, {"events": ["Started", "Succeeded"], "event": {}}]))
+    rig.look()
+    rig.set(state="finalized", total=1, succeeded=1, first_shard_at=1.0, finalized_at=1.0)
+    rig.look(2)
+    rig.loop = rig.new_loop()
+    rig.look(2)
+    assert ["Succeeded:0"] == rig.cluster.notices
+    assert [1, 1] == [rig.cluster.events.count(event) for event in ("Started", "Succeeded")]
+
+
+def test_word_that_the_broker_did_not_take_is_sent_when_it_is_back_though_the_job_has_ended() -> None:
+    rig = Rig(job_body(notifications=[{"events": ["Succeeded"], "kafka": {"topic": "t"}}]))
+    rig.look()
+    rig.set(state="finalized", total=1, succeeded=1, finalized_at=1.0)
+    rig.cluster.broker_is_away = True
+    rig.look(2)
+    rig.loop = rig.new_loop()
+    rig.cluster.broker_is_away = False
+    rig.look(2)
+    assert ("Succeeded", ["Succeeded:0"]) == (rig.status["state"], rig.cluster.notices)
+
+
+def test_shards_that_are_held_back_are_told_to_their_pool_also_while_redis_is_away() -> None:
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(state="dispatched", total=100, shards_total=100, shards_dispatched=8, first_shard_at=1.0)
+    rig.look()
+    assert {("millrace", "digits"): 92} == rig.cluster.held_back_tasks
+    rig.ledgers.is_away = True
+    rig.look()
+    assert {("millrace", "digits"): 92} == rig.cluster.held_back_tasks
+
+
+def test_a_job_with_max_workers_asks_for_no_more_than_its_share() -> None:
+    rig = Rig(job_body(concurrency={"maxWorkers": 1}))
+    rig.look()
+    rig.set(state="dispatched", total=100, shards_total=100, shards_dispatched=1, first_shard_at=1.0)
+    rig.look()
+    assert {} == rig.cluster.held_back_tasks
+
+
+def test_jobs_that_have_ended_are_not_read_from_redis_again() -> None:
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(state="finalized", total=1, succeeded=1, finalized_at=1.0)
+    rig.look(2)
+    rig.ledgers.asked.clear()
+    rig.look(3)
+    assert [] == [uid for uids in rig.ledgers.asked for uid in uids]

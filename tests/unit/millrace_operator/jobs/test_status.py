@@ -4,6 +4,8 @@ from millrace_operator.jobs.advance import advance
 from millrace_operator.jobs.readings import FailedRecords
 from millrace_operator.jobs.status import says_something_new
 
+CLAIM = {"claimName": "digits", "path": "out"}
+
 
 def test_a_count_alone_is_not_worth_a_write_at_once_and_a_reason_is() -> None:
     before = advance(view(job(), running()), now=NOW).status
@@ -25,7 +27,14 @@ def test_results_on_a_claim_have_their_errors_and_manifest_beside_them() -> None
         "uri": "pvc://digits/out",
         "errorsURI": "pvc://digits/out/errors",
         "manifestURI": "pvc://digits/out/manifest.json",
-    } == advance(view(job(), ledger), now=NOW).status["output"]
+    } == advance(view(job(output={"persistentVolumeClaim": CLAIM}), ledger), now=NOW).status["output"]
+
+
+def test_results_in_redis_tell_when_they_are_gone() -> None:
+    output = advance(view(job(output={"redis": {"ttlSeconds": 60}}), finalized(finalized_at=NOW)), now=NOW).status[
+        "output"
+    ]
+    assert "2027-01-15T08:01:00Z" == output["expirationTime"]
 
 
 def test_results_in_kafka_have_their_errors_in_a_topic() -> None:

@@ -24,6 +24,17 @@ def test_a_burst_is_written_once_and_told_in_status_and_event() -> None:
     assert cluster.messages == [message]
 
 
+def test_tasks_that_jobs_hold_back_are_demand_with_a_word_of_their_own() -> None:
+    cluster = LoopCluster()
+    cluster.held_back.tell({("ml", "digits"): 88, ("ml", "other"): 500})
+    cluster.run(digits=queue(ready=8))
+
+    assert cluster.scales == [12]
+    message = cluster.statuses[0]["lastDecision"]["message"]
+    assert "12 replicas: 96 tasks wait (88 of them held back by their jobs), 0 run" in message
+    assert cluster.statuses[0]["queue"]["ready"] == 8, "the queue is told as it is"
+
+
 def test_counts_are_written_every_five_seconds_at_most() -> None:
     cluster = LoopCluster(replicas={"digits": 12})
     cluster.run(digits=queue(ready=96))

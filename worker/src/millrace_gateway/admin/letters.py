@@ -6,7 +6,7 @@ dying, towards the queue's delivery limit, but not a nack. So looking never wear
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ _BROKERS_OWN: Final = (
 )
 """What RabbitMQ wrote when the letter died says nothing about its next life."""
 _LIVES_HEADER: Final = "x-death"
+_ERROR_HEADER: Final = "millrace-error"
+"""Of letters that a worker wrote itself; the broker knows no reason of these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,20 @@ class Letter:
     content_type: str
     body_bytes: int
     body_preview: str
+    record: "Record | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a worker said of the record that it put into the dead-letter queue, because it ends whoever holds it."""
+
+    job: str
+    """Namespace and name."""
+    shard: int
+    key: str
+    """Empty where the whole shard is meant."""
+    line: int | None
+    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,13 +212,27 @@ def _letter(position: int, message: AbstractIncomingMessage) -> Letter:
         position=position,
         id=_task_id(message),
         task=_text(message.headers.get("task")),
-        reason=_text(first.get("reason")),
+        reason=_text(first.get("reason")) or _text(message.headers.get(_ERROR_HEADER)),
         deaths=sum(int(each.get("count", 1)) for each in lives) if isinstance(lives, list) else 0,
         died_at=died.timestamp() if hasattr(died, "timestamp") else None,
         redriven=_number(message.headers.get(REDRIVEN)),
         content_type=message.content_type or "",
         body_bytes=message.body_size,
         body_preview=message.body[:BODY_PREVIEW_BYTES].decode("utf-8", errors="replace"),
+        record=_record(message.headers),
+    )
+
+
+def _record(headers: Mapping[str, Any]) -> Record | None:
+    line = headers.get("millrace-line")
+    if "millrace-job" not in headers:
+        return None
+    return Record(
+        job=_text(headers["millrace-job"]),
+        shard=_number(headers.get("millrace-shard")),
+        key=_text(headers.get("millrace-key")),
+        line=line if isinstance(line, int) else None,
+        error=_text(headers.get(_ERROR_HEADER)),
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from millrace_worker.errors import RecordInvalid
 from millrace_worker.inference.model import NUMPY_TYPES, Answer, Array, ModelSignature, TensorSpec
 
-_FLOATS: Final = frozenset({"FP16", "FP32", "FP64", "BF16"})
+FLOATS: Final = frozenset({"FP16", "FP32", "FP64", "BF16"})
 _JSON_NAMES: Final[Mapping[type, str]] = {
     bool: "a boolean",
     int: "an integer",
@@ -94,7 +94,7 @@ def _array(value: Any, spec: TensorSpec) -> Array:
     """Make an array of the model's datatype; only the shape is still unchecked."""
     try:
         array = np.asarray(value, dtype=object if spec.datatype == "BYTES" else None)
-        if array.dtype.kind == "f" and spec.datatype not in _FLOATS:
+        if array.dtype.kind == "f" and spec.datatype not in FLOATS:
             # numpy rounds a mixture of small integers and those beyond 63 bits to floats.
             array = np.asarray(value, dtype=object)
     except (ValueError, OverflowError) as error:
@@ -119,14 +119,14 @@ def _allowed(datatype: str) -> frozenset[type]:
         return frozenset({str})
     if datatype == "BOOL":
         return frozenset({bool})
-    return frozenset({int, float}) if datatype in _FLOATS else frozenset({int})
+    return frozenset({int, float}) if datatype in FLOATS else frozenset({int})
 
 
 def _narrowed(array: Array, spec: TensorSpec) -> Array:
     target = NUMPY_TYPES[spec.datatype]
     if array.size == 0:
         return array.astype(target)
-    if spec.datatype in _FLOATS:
+    if spec.datatype in FLOATS:
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise RecordInvalid(f'"{spec.name}" holds NaN, which JSON does not know')
         with np.errstate(over="ignore"):

@@ -1,6 +1,6 @@
 """What the worker needs to know of a model, and the port through which it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -87,8 +87,9 @@ class ModelClient(Protocol):
         *,
         timeout_seconds: float,
         parameters: Parameters | None = None,
+        outputs: Sequence[str] = (),
     ) -> Answer:
-        """Compute one request, or raise a BatchError, JobImpossible or TritonUnavailable."""
+        """Compute all outputs or those that are named, or raise a BatchError, JobImpossible or TritonUnavailable."""
 
 
 NUMPY_TYPES: Mapping[str, type[np.generic]] = {

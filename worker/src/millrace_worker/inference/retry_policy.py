@@ -3,10 +3,12 @@
 The one law: what Triton could not take up at all (unreachable, overloaded, stopping) never spends a record's retries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from millrace_contracts.tasks import Backoff, RetryAction, RetryRule
 
 
 class Verdict(StrEnum):
@@ -42,9 +44,14 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
 }
 
 
+def status_name(status: str | None) -> str:
+    """Answer the name of a gRPC status; empty where there is none."""
+    return (status or "").removeprefix("StatusCode.")
+
+
 def judge(status: str | None, message: str) -> Verdict:
     """Judge an error by its gRPC status; what is not known (INTERNAL, UNKNOWN, none) is a failure of the model."""
-    name = (status or "").removeprefix("StatusCode.")
+    name = status_name(status)
     if name == "UNAVAILABLE" and "unknown model" in message.lower():
         # Triton says so of a model without a loaded version.
         return Verdict.MISSING
@@ -68,6 +75,32 @@ def pause_seconds(attempt: int, pace: Pace, *, jitter: float) -> float:
     """Answer the pause after try number `attempt`: doubling, spread by `jitter` (0 to 1) so that tries do not meet."""
     ceiling = min(pace.longest_pause_seconds, pace.first_pause_seconds * 2.0 ** min(attempt, 30))
     return ceiling * (0.5 + 0.5 * jitter)
+
+
+def rule_for(rules: Sequence[RetryRule], *, status: str, message: str) -> RetryRule | None:
+    """Answer the first rule that matches an error of the model; an empty condition matches any."""
+    for rule in rules:
+        if (not rule.on_codes or status in rule.on_codes) and rule.on_message_contains in message:
+            return rule
+    return None
+
+
+def action_for(rules: Sequence[RetryRule], *, status: str, message: str, is_rejected: bool) -> RetryAction:
+    """Say what to do with a record that stands alone and failed so."""
+    rule = rule_for(rules, status=status, message=message)
+    if rule is not None:
+        return rule.action
+    return RetryAction.FAIL_RECORD if is_rejected else RetryAction.RETRY
+
+
+def backoff_seconds(attempt: int, backoff: Backoff, *, jitter: float, longest: float) -> float:
+    """Answer the pause before retry number `attempt` (from 0) of one record; `jitter` is 0 to 1.
+
+    `longest` bounds it further: all tries of a record must fit into the time limit of its task.
+    """
+    grown = backoff.initial_delay_seconds * (backoff.multiplier_percent / 100) ** min(attempt, 100)
+    ceiling = min(grown, backoff.max_delay_seconds, longest)
+    return ceiling * jitter if backoff.jitter == "Full" else ceiling
 
 
 def redelivery_seconds(retries: int, *, jitter: float) -> int:

@@ -5,10 +5,11 @@ on first use, and again in a process that was forked from one that had it.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Never
 
-from tritonclient.grpc import InferenceServerClient, InferInput
+import grpc
+from tritonclient.grpc import InferenceServerClient, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from millrace_contracts.predictions import Parameters
@@ -21,8 +22,9 @@ from millrace_worker.errors import (
     TritonUnavailable,
     WorkerError,
 )
+from millrace_worker.inference import wire
 from millrace_worker.inference.model import Answer, Array, ModelSignature, TensorSpec
-from millrace_worker.inference.retry_policy import Verdict, judge
+from millrace_worker.inference.retry_policy import Verdict, judge, status_name
 
 _CHANNEL: Final = [
     ("grpc.max_send_message_length", 2**31 - 1),
@@ -43,6 +45,7 @@ class TritonClient:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client: Any = None
+        self._calls: Any = None
         self._pid = -1
 
     def describe(self, name: str, version: str, *, timeout_seconds: float) -> ModelSignature:
@@ -65,43 +68,46 @@ class TritonClient:
         *,
         timeout_seconds: float,
         parameters: Parameters | None = None,
+        outputs: Sequence[str] = (),
     ) -> Answer:
         """Compute one request, or raise a BatchError, JobImpossible or TritonUnavailable."""
-        types = {spec.name: spec.datatype for spec in signature.inputs}
-        tensors = []
-        for name, array in inputs.items():
-            tensor = InferInput(name, list(array.shape), types[name])
-            tensor.set_data_from_numpy(array)
-            tensors.append(tensor)
         name, version = signature.name, signature.requested_version
         try:
-            result = self._connected().infer(
-                name,
-                tensors,
-                model_version=version,
-                client_timeout=timeout_seconds,
-                parameters=dict(parameters) if parameters else None,
-            )
-            response = result.get_response()
-            outputs = {output.name: result.as_numpy(output.name) for output in response.outputs}
-        except InferenceServerException as error:
-            self._raise_translated(error, name, version)
+            request = wire.request_of(signature, inputs, parameters=parameters, outputs=outputs)
         except (TypeError, ValueError) as error:
             # Protobuf refuses what does not fit its field, such as a parameter beyond 64 bits.
-            raise BatchRejected(f"the request cannot be sent: {error}") from error
-        return Answer(outputs, str(response.model_version))
+            raise BatchRejected(f"the request cannot be sent: {error}", status="INVALID_ARGUMENT") from error
+        self._connected()
+        try:
+            response = self._calls.ModelInfer(request, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            self._raise_translated(error, name, version)
+        try:
+            return Answer(wire.outputs_of(response), str(response.model_version))
+        except (KeyError, ValueError) as error:
+            raise BatchFailed(f"Triton's answer cannot be read: {error}", status="INTERNAL") from error
 
     def _connected(self) -> Any:
         if self._pid != os.getpid():
             self._client = InferenceServerClient(self._url, channel_args=_CHANNEL)
+            self._calls = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(self._url, options=_CHANNEL))
+            # Last: other threads take it as the sign that both are there.
             self._pid = os.getpid()
         return self._client
 
-    def _raise_translated(self, error: InferenceServerException, name: str, version: str) -> Never:
-        message = str(error.message())
-        verdict = judge(error.status(), message)
+    def _raise_translated(self, error: InferenceServerException | grpc.RpcError, name: str, version: str) -> Never:
+        if isinstance(error, InferenceServerException):
+            status, message = status_name(error.status()), str(error.message())
+        else:
+            # Every RpcError that a call raises is a Call too, which has these.
+            status, message = error.code().name, str(error.details())
+        verdict = judge(status, message)
         if verdict is Verdict.MISSING:
             raise self._absence(name, version, message) from error
+        if verdict is Verdict.REJECTED:
+            raise BatchRejected(message, status=status) from error
+        if verdict is Verdict.FAILED:
+            raise BatchFailed(message, status=status) from error
         raise _MEANING[verdict](
             _SENTENCES[verdict].format(url=self._url, model=_label(name, version), said=message)
         ) from error
@@ -131,15 +137,11 @@ class TritonClient:
 _MEANING: Final[Mapping[Verdict, type[WorkerError]]] = {
     Verdict.WAIT: TritonUnavailable,
     Verdict.TOO_SLOW: TritonTooSlow,
-    Verdict.REJECTED: BatchRejected,
-    Verdict.FAILED: BatchFailed,
     Verdict.INCOMPATIBLE: ModelUnsuitable,
 }
 _SENTENCES: Final[Mapping[Verdict, str]] = {
     Verdict.WAIT: "Triton at {url} is not available: {said}",
     Verdict.TOO_SLOW: "Triton at {url} does not answer model {model} within requestTimeoutSeconds",
-    Verdict.REJECTED: "{said}",
-    Verdict.FAILED: "{said}",
     Verdict.INCOMPATIBLE: "model {model} cannot answer single requests: {said}",
 }
 

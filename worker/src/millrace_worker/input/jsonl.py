@@ -31,10 +31,13 @@ _LONG_INTEGER: Final = b"0" * LONG_INTEGER
 
 def parse_together(data: bytes) -> list[dict[str, Any]] | None:
     """Parse lines of which none is unusual without a step of Python for each; None where one is."""
-    if not data or len(data) > MAX_LINE_BYTES or may_be_too_deep(data) or has_long_integers(data):
+    if not data or may_be_too_deep(data) or has_long_integers(data):
+        return None
+    lines = data.removesuffix(b"\n").split(b"\n")
+    if len(data) > MAX_LINE_BYTES and max(map(len, lines)) >= MAX_LINE_BYTES:
         return None
     try:
-        values = list(map(orjson.loads, data.removesuffix(b"\n").split(b"\n")))
+        values = list(map(orjson.loads, lines))
     except orjson.JSONDecodeError:
         return None
     return values if set(map(type, values)) == {dict} else None

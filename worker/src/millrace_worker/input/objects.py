@@ -154,7 +154,9 @@ def _errors(where: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
         raise InputUnusable(f"{where} cannot be read: {error}; set objectStore in the chart's values") from error
     except ParamValidationError as error:
-        raise InputUnusable(f"{where} is no usable address: {error}; correct uri") from error
+        raise InputUnusable(
+            f"{where} is no usable address: that is no name of a bucket or object; correct uri"
+        ) from error
     except (BotoCoreError, ConnectionFailed, TimeoutError) as error:
         raise StorageUnavailable(f"{where} cannot be read now: {type(error).__name__}: {error}") from error
     except (OSError, ClientError) as error:

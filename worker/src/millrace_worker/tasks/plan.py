@@ -1,87 +1,142 @@
-"""Cut a job's input into shards and publish them.
+"""Index a job's input, write the totals, and publish the first window of shards; each that is done brings the next.
 
-May run any number of times: it writes the same totals and publishes the same shards, and a shard that is published
-twice is counted once.
+May run any number of times, and does then only what is left: the index is written once, what a checkpoint knows as done
+is counted and not run again, and what was given out and not confirmed is published again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from millrace_contracts.inputs import ClaimInput, FileRef, FileShard, InlineInput, InlineShard, Shard
-from millrace_contracts.tasks import PlanTask, ShardTask
+from millrace_contracts.inputs import InlineInput, InlineShard, Shard
+from millrace_contracts.tasks import FinalizeTask, PlanTask, ShardTask
+from millrace_worker.checkpoints import read_checkpoint
 from millrace_worker.context import Context
-from millrace_worker.errors import InputHasNoRecords, InputUnusable
+from millrace_worker.errors import InputHasNoRecords
+from millrace_worker.input.index import index_input
+from millrace_worker.job_index import Size
 from millrace_worker.logs import get_logger
-from millrace_worker.storage import jsonl
-from millrace_worker.storage.claims import Claims, input_error
-
-MAX_SHARDS: Final = 100_000
-"""Each is a message that waits for its confirm, and all must be published within the time limit of one task."""
+from millrace_worker.storage.destination import Destination
 
 log = get_logger(__name__)
 
 
+class _FromIndex:
+    """The shards of an input that has an index."""
+
+    def __init__(self, context: Context, uid: str) -> None:
+        self._context = context
+        self._uid = uid
+
+    def at(self, indices: Sequence[int]) -> Iterator[Shard]:
+        return self._context.index.shards(self._uid, indices)
+
+
+class _FromRecords:
+    """The shards of records that stand in the plan itself."""
+
+    def __init__(self, shards: Mapping[int, Shard]) -> None:
+        self._shards = shards
+
+    def at(self, indices: Sequence[int]) -> Iterator[Shard]:
+        return (self._shards[index] for index in indices)
+
+
+_Shards = _FromIndex | _FromRecords
+
+CHECKPOINTS_AT_ONCE: Final = 256
+"""Of so many the shards are looked up together."""
+
+
 def plan(task: PlanTask, context: Context) -> None:
-    """Publish all shards of the job, or raise JobImpossible."""
+    """Publish what is to be published of the job now, or raise JobImpossible."""
     spec, uid = task.spec, task.spec.job.uid
-    if not context.ledger.is_planning(uid):
+    if context.ledger.is_planning(uid):
+        _plan(task, context)
+    else:
         log.info("plan not needed", job=spec.job.name, uid=uid)
-        return
-    shards = _all_shards(task, context.claims)
+    if context.ledger.needs_finalize(uid):
+        # Its message was lost, or checkpoints know all shards as done.
+        context.publisher.publish_finalize(FinalizeTask(spec=spec))
+
+
+def _plan(task: PlanTask, context: Context) -> None:
+    spec, uid = task.spec, task.spec.job.uid
+    size, shards, window = _measured(task, context)
     destination = context.destination(spec)
     destination.prepare()
-    total = sum(shard.record_count for shard in shards)
-    if not context.ledger.begin_dispatch(uid, total=total, shards_total=len(shards), output_uri=destination.uri):
+    epoch = context.ledger.begin_dispatch(
+        uid,
+        total=size.records,
+        shards_total=size.shards,
+        output_uri=destination.uri,
+        window=window,
+        budget=spec.budget,
+    )
+    if epoch is None:
         return
+    if spec.checkpoint:
+        _count_checkpoints(task, context, destination, shards, size=size)
     context.publisher.ensure_queue(spec.queue)
-    for shard in shards:
-        context.publisher.publish_shard(ShardTask(spec=spec, shard=shard))
-    context.ledger.end_dispatch(uid)
-    log.info("plan published", job=spec.job.name, uid=uid, records=total, shards=len(shards), queue=spec.queue)
+    given = context.ledger.give_out(uid, count=window, epoch=epoch)
+    for shard in shards.at(given):
+        context.publisher.publish_shard(ShardTask(spec=spec, shard=shard, epoch=epoch))
+    context.ledger.end_dispatch(uid, epoch=epoch)
+    log.info(
+        "plan published",
+        job=spec.job.name,
+        uid=uid,
+        records=size.records,
+        shards=size.shards,
+        published=len(given),
+        queue=spec.queue,
+    )
 
 
-def _all_shards(task: PlanTask, claims: Claims) -> list[Shard]:
-    shards = list(islice(cut(task, claims), MAX_SHARDS + 1))
-    if not shards:
-        where = (
-            f'"{task.input.path}" on claim "{task.input.claim_name}"'
-            if isinstance(task.input, ClaimInput)
-            else "the input"
+def _measured(task: PlanTask, context: Context) -> tuple[Size, _Shards, int]:
+    """Answer how much there is to do, where its shards come from, and how many may be out at a time."""
+    spec, uid = task.spec, task.spec.job.uid
+    if isinstance(task.input, InlineInput):
+        shards = {shard.index: shard for shard in inline_shards(task.input, size=spec.batching.records_per_task)}
+        if not shards:
+            raise InputHasNoRecords("the input has no record; put at least one into spec.input.inline.records")
+        # Nobody but the plan has the records, so none could be published later.
+        return Size(shards=len(shards), records=len(task.input.records)), _FromRecords(shards), len(shards)
+    size = context.index.size(uid)
+    if size is None:
+        indexed = index_input(
+            task.input, spec.reading, records_per_task=spec.batching.records_per_task, sources=context.sources
         )
-        raise InputHasNoRecords(
-            f"{where} has no record: it is empty or has blank lines only; put one JSON object a line"
-        )
-    if len(shards) > MAX_SHARDS:
-        size = task.spec.batching.records_per_task
-        raise InputUnusable(
-            f"the input makes more than {MAX_SHARDS:,} tasks of {size} records; raise spec.batching.recordsPerTask"
-        )
-    return shards
+        size = context.index.write(uid, indexed.entries, files=indexed.files, kafka_topic=indexed.kafka_topic)
+    return size, _FromIndex(context, uid), task.window
 
 
-def cut(task: PlanTask, claims: Claims) -> Iterator[Shard]:
-    """Cut the input into shards; every record is in exactly one of them."""
-    size, source = task.spec.batching.records_per_task, task.input
-    if isinstance(source, InlineInput):
-        for index, start in enumerate(range(0, len(source.records), size)):
-            part = source.records[start : start + size]
-            yield Shard(index=index, first_line=start + 1, record_count=len(part), source=InlineShard(records=part))
-        return
-    if not isinstance(source, ClaimInput):
-        raise InputUnusable("this version reads inline records and files on claims")
-    file = claims.input_file(source.claim_name, source.path)
-    try:
-        for index, extent in enumerate(jsonl.cut(file, records_per_extent=size)):
-            yield Shard(
-                index=index,
-                first_line=extent.first_line,
-                record_count=extent.record_count,
-                source=FileShard(
-                    file=FileRef(uri=f"claim:{source.claim_name}/{source.path}"),
-                    offset=extent.offset_bytes,
-                    length=extent.length_bytes,
-                ),
-            )
-    except OSError as error:
-        raise input_error(error, claim=source.claim_name, path=source.path) from error
+def inline_shards(source: InlineInput, *, size: int) -> Iterator[Shard]:
+    """Cut the records into shards; every one is in exactly one of them."""
+    for index, start in enumerate(range(0, len(source.records), size)):
+        part = source.records[start : start + size]
+        yield Shard(index=index, first_line=start + 1, record_count=len(part), source=InlineShard(records=part))
+
+
+def _count_checkpoints(
+    task: PlanTask, context: Context, destination: Destination, shards: _Shards, *, size: Size
+) -> None:
+    """Count the shards that are done by what stands beside their results: Redis lost the ledger in mid-job."""
+    uid = task.spec.job.uid
+    undone = set(context.ledger.undone(uid, size.shards))
+    known = 0
+    found = ((index, text) for index, text in destination.read_checkpoints() if index in undone)
+    while some := list(islice(found, CHECKPOINTS_AT_ONCE)):
+        for shard, (index, text) in zip(shards.at([index for index, _ in some]), some, strict=True):
+            counts = read_checkpoint(text, shard)
+            if counts is not None and destination.holds(counts.parts):
+                # If it is out all the same, its own message publishes the next one.
+                context.ledger.finish_shard(uid, index, counts)
+                known += 1
+    if known:
+        log.warning(
+            "the ledger of this job was lost; shards that are done were counted by their checkpoints",
+            job=task.spec.job.name,
+            uid=uid,
+            shards=known,
+        )

@@ -4,50 +4,57 @@ May run any number of times, also at the same time: the results are replaced by 
 first.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from celery.exceptions import SoftTimeLimitExceeded
 
 from millrace_contracts.errors import RecordError
 from millrace_contracts.ledger import BeginShard
-from millrace_contracts.results import RecordFailure, RecordResult
-from millrace_contracts.tasks import FinalizeTask, ShardTask
+from millrace_contracts.outputs import OutputJoin
+from millrace_contracts.results import RecordFailure
+from millrace_contracts.tasks import JobSpec, ShardTask
+from millrace_worker import feeding, poison
 from millrace_worker.context import Context
-from millrace_worker.errors import JobOver, LedgerUnavailable, RecordInvalid, Unavailable
-from millrace_worker.inference import batches, codec
-from millrace_worker.inference.predict import Limits, Outcome, Predicted, predict
-from millrace_worker.inference.requests import Requests
-from millrace_worker.ledger import MAX_STARTS, FailureTally, ShardCounts
+from millrace_worker.errors import JobOver, LedgerUnavailable, ModelMissing, ModelUnsuitable, Unavailable
+from millrace_worker.inference import batches
+from millrace_worker.inference.blocks import Block, Encoding
+from millrace_worker.inference.collect import Given
+from millrace_worker.inference.columns import fit_columns
+from millrace_worker.inference.model import Answer, ModelSignature, TensorSpec
+from millrace_worker.inference.predict import Limits
+from millrace_worker.inference.requests import BlockRequests
+from millrace_worker.inference.shard import ShardOutcome, Work, compute
+from millrace_worker.input.read import read_columns, read_shard
+from millrace_worker.ledger import FailureTally, ShardCounts
 from millrace_worker.logs import get_logger
-from millrace_worker.records import Record, fail, read_records
+from millrace_worker.tasks.redrive import redrive
+from millrace_worker.tasks.shard_cache import ShardCache
 
-DESCRIBE_TIMEOUT_SECONDS = 10
-"""Limit of a question about the model, which Triton answers from memory."""
+_DONE: Final = frozenset({BeginShard.DONE, BeginShard.DONE_ALL})
+_TO_DO: Final = frozenset({BeginShard.RUN, BeginShard.POISON})
 
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardOutcome:
-    """What a shard gave: every record is in one of the two lists."""
-
-    results: Sequence[RecordResult]
-    failures: Sequence[RecordFailure]
-    retried: int = 0
-    model_version: str = ""
-
-
 def predict_shard(task: ShardTask, context: Context) -> None:
     """Predict and count the shard; raises Unavailable after giving the shard back."""
+    if task.redrive:
+        redrive(task, context, lambda one: predicted(one, context, care=None))
+        return
     uid, index = task.spec.job.uid, task.shard.index
-    verdict = context.ledger.begin_shard(uid, index, records=task.shard.record_count)
-    if verdict == BeginShard.DONE_ALL:
-        context.publisher.publish_finalize(FinalizeTask(spec=task.spec))
-    if verdict not in {BeginShard.RUN, BeginShard.POISON}:
-        log.info("shard not needed", job=task.spec.job.name, uid=uid, shard=index, why=verdict)
+    begun = context.ledger.begin_shard(uid, index, records=task.shard.record_count, epoch=task.epoch)
+    if begun.verdict in _DONE:
+        feeding.publish_again(task, context, begun.verdict)
+    if begun.verdict not in _TO_DO:
+        log.info("shard not needed", job=task.spec.job.name, uid=uid, shard=index, why=begun.verdict)
         return
     try:
-        outcome = _give_up(task, context) if verdict == BeginShard.POISON else _compute(task, context)
-        context.destination(task.spec).write_shard(index, outcome.results, outcome.failures)
+        with _without_collector():
+            counts = work_off(task, context, verdict=begun.verdict, starts=begun.starts)
     except LedgerUnavailable:
         raise
     except Unavailable as error:
@@ -56,110 +63,181 @@ def predict_shard(task: ShardTask, context: Context) -> None:
     except JobOver:
         log.info("shard dropped: the job was stopped or deleted", job=task.spec.job.name, uid=uid, shard=index)
         return
-    _count(task, outcome, context)
+    except SoftTimeLimitExceeded:
+        # The worker lives, so nobody is a suspect.
+        poison.clear(task, context)
+        raise
+    is_counted = feeding.finish(task, context, counts)
+    about = {"succeeded": counts.succeeded, "failed": counts.failed, "counted": is_counted}
+    log.info("shard done", job=task.spec.job.name, uid=uid, shard=index, **about)
 
 
-def _compute(task: ShardTask, context: Context) -> ShardOutcome:
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave cycles alone meanwhile: thousands of records make the collector look at all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def work_off(task: ShardTask, context: Context, *, verdict: str = BeginShard.RUN, starts: int = 1) -> ShardCounts:
+    """Read, predict and write the records of a shard that the ledger has given to this worker."""
+    care = poison.look(task, context, starts=starts)
+    if verdict == BeginShard.POISON or (care is not None and len(care.poisonous) > poison.MAX_POISONOUS):
+        outcome, outputs = _given_up(task, context, starts=starts)
+    else:
+        outcome, outputs = predicted(task, context, care=care)
+        if outcome.poisonous:
+            poison.set_aside(task, context, outcome.poisonous)
+    destination = context.destination(task.spec)
+    parts = destination.write_shard(task.shard.index, outcome.results, outcome.failures, outputs=outputs)
+    return replace(_counts(task, outcome), parts=parts)
+
+
+def predicted(
+    task: ShardTask, context: Context, *, care: poison.Care | None
+) -> tuple[ShardOutcome, Sequence[TensorSpec]]:
+    """Answer what became of each record, and the outputs that a result has.
+
+    What is remembered of the model is believed as long as nothing speaks against it; then Triton is asked anew.
+    """
     spec = task.spec
-    records = read_records(task.shard, key_field=spec.reading.key_field, claims=context.claims)
-    models = context.models()
-    signature = models.describe(spec.model.name, spec.model.version, timeout_seconds=DESCRIBE_TIMEOUT_SECONDS)
-    failures = {i: record for i, record in enumerate(records) if isinstance(record, RecordFailure)}
-    encoded: dict[int, codec.Tensors] = {}
-    for i, record in enumerate(records):
-        if isinstance(record, Record):
-            try:
-                encoded[i] = codec.encode(record.value, signature)
-            except RecordInvalid as error:
-                failures[i] = fail(record, RecordError.INVALID_RECORD, str(error))
-    requests = Requests(models, signature, encoded, timeout_seconds=spec.request_timeout_seconds)
+    remembered = context.known_models.recall(spec.model.name, spec.model.version)
+    signature = remembered or context.known_models.describe(spec.model.name, spec.model.version)
+    try:
+        outcome = _attempt(task, context, signature, care)
+        is_believed = remembered is None or not _is_doubtful(outcome, remembered)
+    except (ModelMissing, ModelUnsuitable) as error:
+        if remembered is None:
+            raise
+        log.info("the model is not as it was; asking Triton anew", model=spec.model.name, why=str(error))
+        signature = context.known_models.describe(spec.model.name, spec.model.version)
+        outcome, is_believed = _attempt(task, context, signature, care), True
+    if not is_believed:
+        believed, signature = signature, context.known_models.describe(spec.model.name, spec.model.version)
+        if not signature.has_same_form(believed):
+            outcome = _attempt(task, context, signature, care)
+    return outcome, [one for one in signature.outputs if not spec.outputs or one.name in spec.outputs]
 
-    def check() -> None:
-        _check_that_job_goes_on(context, spec.job.uid)
 
-    outcomes = predict(
-        batches.group(encoded, rows=batches.request_rows(signature, spec.batching.max_batch_size)),
-        send=requests.send,
-        limits=Limits(
-            requests_in_flight=spec.batching.max_in_flight_requests,
-            retries_per_record=spec.retry.max_retries_per_record,
-        ),
+def _is_doubtful(outcome: ShardOutcome, remembered: ModelSignature) -> bool:
+    """Say whether an outcome may come from a description that is out of date."""
+    return outcome.is_refused or not outcome.versions <= set(remembered.versions)
+
+
+def _attempt(task: ShardTask, context: Context, signature: ModelSignature, care: poison.Care | None) -> ShardOutcome:
+    spec = task.spec
+    rows = batches.request_rows(signature, spec.batching.max_batch_size)
+    encoding = Encoding(signature=signature, rows=rows, mapping=spec.reading.tensor_mapping)
+    requests = BlockRequests(
+        context.models(),
+        signature,
+        timeout_seconds=spec.request_timeout_seconds,
+        parameters=spec.parameters,
+        outputs=spec.outputs,
+    )
+    given = _read(task, context, encoding, by_record=care is not None)
+    cache = ShardCache(spec, signature, context)
+    set_aside = _set_aside(task, given, care)
+    work = Work(
+        given=given,
+        encoding=encoding,
+        known=cache.known(given),
+        set_aside=set_aside,
+        alone=care.suspects if care else (),
+        with_input=spec.writing.join is OutputJoin.INPUT,
+    )
+    outcome, done = compute(
+        work,
+        send=None if spec.dry_run else _sender(task, context, requests, care),
+        limits=_limits(spec, context, care),
         pace=context.pace,
-        check=check,
+        check=lambda: _check_that_job_goes_on(context, spec.job.uid),
     )
-    return _sorted_out(records, outcomes, failures, model_version=requests.model_version)
+    cache.store(given, done)
+    return outcome
 
 
-def _sorted_out(
-    records: Sequence[Record | RecordFailure],
-    outcomes: Mapping[int, Outcome],
-    failures: dict[int, RecordFailure],
-    *,
-    model_version: str,
-) -> ShardOutcome:
-    results = []
-    for i, outcome in sorted(outcomes.items()):
-        record = records[i]
-        if not isinstance(record, Record):
-            continue
-        if isinstance(outcome, Predicted):
-            results.append(RecordResult(key=record.key, line=record.line, outputs=outcome.outputs))
-        else:
-            failures[i] = fail(record, outcome.code, outcome.message, attempts=outcome.attempts)
-    return ShardOutcome(
-        results=results,
-        failures=[failure for _, failure in sorted(failures.items())],
-        retried=sum(outcome.attempts > 1 for outcome in outcomes.values()),
-        model_version=model_version,
+def _read(task: ShardTask, context: Context, encoding: Encoding, *, by_record: bool) -> Given:
+    spec = task.spec
+    if task.position is not None:
+        return [read_shard(task.shard, spec.reading, sources=context.sources)[task.position]]
+    needs_records = by_record or spec.cache.mode != "Disabled" or spec.writing.join is OutputJoin.INPUT
+    if not needs_records and encoding.signature.batches:
+        columns = read_columns(task.shard, spec.reading, encoding.field_names, sources=context.sources)
+        # What does not fit as a whole is read by record: then each says what is wrong with it.
+        if columns is not None and fit_columns(columns.columns, encoding.signature, encoding.fields) is not None:
+            return columns
+    return read_shard(task.shard, spec.reading, sources=context.sources)
+
+
+def _sender(
+    task: ShardTask, context: Context, requests: BlockRequests, care: poison.Care | None
+) -> Callable[[Block], Answer]:
+    if care is None:
+        return requests.send
+
+    def send_carefully(block: Block) -> Answer:
+        poison.note(task, context, block.positions)
+        return requests.send(block)
+
+    return send_carefully
+
+
+def _limits(spec: JobSpec, context: Context, care: poison.Care | None) -> Limits:
+    retries = spec.retry.max_retries_per_record
+    return Limits(
+        # Of several at work, nobody could tell which ended the worker.
+        requests_in_flight=1 if care else spec.batching.max_in_flight_requests,
+        retries_per_record=retries,
+        backoff=spec.retry.backoff,
+        longest_backoff_seconds=context.settings.task_soft_time_limit_seconds / 2 / max(1, retries),
+        rules=spec.retry.rules,
+        isolates=spec.retry.isolate_failures == "Bisect",
     )
 
 
-def _give_up(task: ShardTask, context: Context) -> ShardOutcome:
+def _set_aside(task: ShardTask, given: Given, care: poison.Care | None) -> dict[int, RecordFailure]:
+    """Fail what is poison; a careful run never reads columns."""
+    failures = {}
+    for position in care.poisonous if care else ():
+        record = given[position] if isinstance(given, Sequence) and position < len(given) else None
+        if record is not None and not isinstance(record, RecordFailure):
+            failures[position] = poison.failure_of(record, task)
+    return failures
+
+
+def _given_up(task: ShardTask, context: Context, *, starts: int) -> tuple[ShardOutcome, Sequence[TensorSpec]]:
     """Fail all records of a shard that ends each worker that holds it."""
-    message = (
-        f"each of {MAX_STARTS} workers that began this record's shard died or ran into the task time limit "
-        f"({context.settings.task_time_limit_seconds} s); see the logs of the pool's pods, or lower recordsPerTask"
-    )
-    records = read_records(task.shard, key_field=task.spec.reading.key_field, claims=context.claims)
-    failures = [
-        record
-        if isinstance(record, RecordFailure)
-        else fail(record, RecordError.WORKER_LOST, message, attempts=MAX_STARTS)
-        for record in records
-    ]
-    return ShardOutcome(results=[], failures=failures)
+    records = read_shard(task.shard, task.spec.reading, sources=context.sources) if poison.may_be_read(starts) else None
+    failures = poison.failures_of_all(records, task, limit_seconds=context.settings.task_time_limit_seconds)
+    count = poison.set_all_aside(task, context, failures)
+    return ShardOutcome(results=(), failed=dict(enumerate(failures)), succeeded=0, dead_lettered=count), ()
 
 
-def _count(task: ShardTask, outcome: ShardOutcome, context: Context) -> None:
-    uid, index = task.spec.job.uid, task.shard.index
-    tallies: dict[RecordError, FailureTally] = {}
+def _counts(task: ShardTask, outcome: ShardOutcome) -> ShardCounts:
+    by_code: dict[RecordError, list[RecordFailure]] = {code: [] for code in RecordError}
     for failure in outcome.failures:
-        code, known = failure.error.code, tallies.get(failure.error.code)
-        tallies[code] = FailureTally(
-            count=1 + (known.count if known else 0),
-            message=known.message if known else failure.error.message,
-            key=known.key if known else failure.key,
-        )
-    counts = ShardCounts(
-        succeeded=len(outcome.results),
+        by_code[failure.error.code].append(failure)
+    return ShardCounts(
+        planned=task.shard.record_count,
+        succeeded=outcome.succeeded,
         failed=len(outcome.failures),
         retried=outcome.retried,
+        cached=outcome.cached,
+        ignored=outcome.ignored,
+        dead_lettered=outcome.dead_lettered,
         model_version=outcome.model_version,
-        failures=tallies,
+        failures={
+            code: FailureTally(count=len(failed), message=failed[0].error.message, key=failed[0].key)
+            for code, failed in by_code.items()
+            if failed
+        },
     )
-    counted = context.ledger.finish_shard(uid, index, counts)
-    log.info(
-        "shard done",
-        job=task.spec.job.name,
-        uid=uid,
-        shard=index,
-        succeeded=counts.succeeded,
-        failed=counts.failed,
-        counted=bool(counted),
-    )
-    # 0 may also be the second answer to a first call whose answer "2" was lost on the way.
-    if counted == 2 or (counted == 0 and context.ledger.needs_finalize(uid)):  # noqa: PLR2004 - see finish_shard
-        context.publisher.publish_finalize(FinalizeTask(spec=task.spec))
 
 
 def _check_that_job_goes_on(context: Context, uid: str) -> None:

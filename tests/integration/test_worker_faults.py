@@ -148,7 +148,8 @@ def test_a_shard_that_ends_each_of_its_workers_fails_its_records_and_no_others(p
     platform.worker()
     job.wait_until_finalized()
     assert job.counts == (4, 2, 2)
-    assert {key: error["error"]["code"] for key, error in job.errors.items()} == {"2": "WorkerLost", "3": "WorkerLost"}
+    codes = {key: error["error"]["code"] for key, error in job.errors.items()}
+    assert {"2": "PoisonMessage", "3": "PoisonMessage"} == codes
 
 
 def test_a_job_goes_on_when_triton_comes_back(platform: Platform, triton: Container) -> None:

@@ -37,12 +37,15 @@ def measure(part: str, folder: Path) -> Figures:
     """Run one part; answers its figures, or why there are none."""
     report = folder / f"{part}.json"
     command = [sys.executable, "-m", f"millrace_loadtest.jobs.{part}", "--report", str(report)]
-    try:
-        done = subprocess.run(command, check=False, timeout=PART_LIMIT_SECONDS)  # noqa: S603 - our own modules
-    except subprocess.TimeoutExpired:
-        return {"failed": f"it took longer than {PART_LIMIT_SECONDS} s"}
-    if done.returncode != 0 or not report.exists():
-        return {"failed": f"it ended with {done.returncode}; its messages are above"}
+    with subprocess.Popen(command) as process:  # noqa: S603 - our own modules
+        try:
+            ended_with = process.wait(PART_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            # Politely: it has containers and workers to take away.
+            process.terminate()
+            return {"failed": f"it took longer than {PART_LIMIT_SECONDS} s"}
+    if ended_with != 0 or not report.exists():
+        return {"failed": f"it ended with {ended_with}; its messages are above"}
     figures: Figures = json.loads(report.read_text())
     return figures
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from millrace_loadtest.live.cluster import clean_up_when_told_to_stop
 from millrace_loadtest.live.progress import say
 from millrace_loadtest.pipeline import servers
 
@@ -16,6 +17,7 @@ def main(measure: Callable[[Path], dict[str, Any]], *, name: str) -> None:
     parser = argparse.ArgumentParser(description=f"Measure the part {name} of the benchmark of PredictionJobs.")
     parser.add_argument("--report", type=Path, required=True)
     arguments = parser.parse_args()
+    clean_up_when_told_to_stop()
     conditions = servers.conditions()
     with tempfile.TemporaryDirectory(prefix=f"millrace-jobs-{name}-") as text:
         folder = Path(text)

@@ -116,9 +116,7 @@ class Stand:
             "batching": Batching(records_per_task=512, max_batch_size=128),
         }
         task = PlanTask(spec=JobSpec(**known | spec), input=source, window=window)
-        keys = [ledger.job_key(uid), ledger.JOBS_KEY]
-        now = str(clock.seconds_since_epoch())
-        self.redis.eval(ledger.SUBMIT, len(keys), *keys, uid, NAMESPACE, task.spec.job.name, now, "0")
+        self.make_ledger(task.spec.job)
         self.app.send_task(
             PLAN,
             kwargs={"payload": task.model_dump(mode="json")},
@@ -127,6 +125,12 @@ class Stand:
             ignore_result=True,
         )
         return Job(self, uid, task)
+
+    def make_ledger(self, job: JobRef) -> None:
+        """Let workers know of a job; what has no ledger is a deleted job's, and they drop it."""
+        keys = [ledger.job_key(job.uid), ledger.JOBS_KEY]
+        now = str(clock.seconds_since_epoch())
+        self.redis.eval(ledger.SUBMIT, len(keys), *keys, job.uid, job.namespace, job.name, now, "0")
 
     def inline(self, keys: list[str], tensor: list[float]) -> InlineInput:
         """Describe records that stand in the job itself."""

@@ -123,6 +123,7 @@ def _given(bench: Stand, model: str) -> Given:
         reading=Reading(key_field=inputs.KEY_FIELD),
         batching=BATCHING,
     )
+    bench.make_ledger(spec.job)
     tensors = inputs.values(WIDTH)
     records = [
         {inputs.KEY_FIELD: key, "x": tensors[number % len(tensors)]} for number, key in enumerate(inputs.keys(RECORDS))

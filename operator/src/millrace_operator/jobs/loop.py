@@ -26,6 +26,7 @@ from millrace_operator.jobs.ports import Clock, HeldBackBoard, JobMetrics, JobOb
 from millrace_operator.jobs.readings import JobView, Ledger, LedgerMissing, LedgerReading, LedgerUnknown
 from millrace_operator.jobs.reporter import Reporter
 from millrace_operator.jobs.roster import Roster
+from millrace_operator.jobs.status import says_something_new
 from millrace_operator.jobs.steps import JobStep
 from millrace_operator.jobs.tally import Tally
 from millrace_operator.reporting import metrics as operator_metrics
@@ -33,7 +34,8 @@ from millrace_operator.reporting import metrics as operator_metrics
 LOOP: Final = "jobs"
 PATIENCE_SECONDS: Final = 1.0
 """How long a look waits for its writes; an API that is slower than that must not delay what is decided next."""
-_WRITES_AT_A_TIME: Final = 8
+_WRITES_AT_A_TIME: Final = 4
+"""Of news, and as many of mere counts: somebody waits for a job that has ended, and counts must not be in the way."""
 
 Body = Mapping[str, Any]
 log = structlog.get_logger(__name__)
@@ -111,7 +113,8 @@ class JobLoop:
         self._roster = Roster()
         self._held_back = HeldBack()
         self._paces: dict[str, Pace] = {}
-        self._writes = asyncio.Semaphore(_WRITES_AT_A_TIME)
+        self._news = asyncio.Semaphore(_WRITES_AT_A_TIME)
+        self._counts = asyncio.Semaphore(_WRITES_AT_A_TIME)
         self._writing: dict[str, asyncio.Task[None]] = {}
 
     async def look_once(self) -> None:
@@ -195,7 +198,7 @@ class JobLoop:
 
     async def _report(self, job: PredictionJob, step: JobStep) -> None:
         try:
-            async with self._writes:
+            async with self._news if says_something_new(job.status, step.status) else self._counts:
                 await self._reporter.report(job, step.status, now=self._now())
         except Exception:  # As above.
             operator_metrics.count_loop_failure(LOOP)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from waiters import wait_until
 from worker_jobs import Platform, claim_output
 
-from millrace_contracts.inputs import ClaimInput
+from millrace_contracts.inputs import ClaimInput, HttpInput
+from millrace_contracts.ledger import Field
 
 
 def test_an_unknown_model_is_named_with_those_that_there_are(pool: Platform) -> None:
@@ -34,6 +36,13 @@ def test_a_pool_without_triton_says_so(platform: Platform) -> None:
     reason, message = platform.submit(platform.spec(), [{"x": [1, 2]}]).wait_until_stopped()
     assert reason == "ModelNotFound"
     assert f'the pool of queue "{platform.queue}" has no Triton' in message
+
+
+def test_a_plan_that_has_to_wait_says_what_for(pool: Platform) -> None:
+    job = pool.submit(pool.spec(), HttpInput(urls=["http://127.0.0.1:9/records.jsonl"]))
+    said = wait_until(lambda: job.fields.get(Field.WAITING_FOR), what="the reason to wait", timeout_seconds=20)
+    assert "http://127.0.0.1:9/records.jsonl" in said
+    assert "" == job.fields.get(Field.STOP_REASON, "")
 
 
 def test_a_file_that_is_not_there_is_named(pool: Platform) -> None:

@@ -190,7 +190,7 @@ BEGIN_DISPATCH: Final = """
 -- (empty: no limit).  Answers the epoch in which shards are to be published, or -1: that is done, or not wanted.
 local f = redis.call('HMGET', KEYS[1], 'state', 'stop_reason', 'suspended', 'epoch', 'total')
 if not f[1] or f[2] or f[3] or (f[1] ~= 'submitted' and f[1] ~= 'dispatching') then return -1 end
-redis.call('HSET', KEYS[1], 'state', 'dispatching', 'shards_total', ARGV[2], 'output_uri', ARGV[3],
+redis.call('HSET', KEYS[1], 'state', 'dispatching', 'waiting_for', '', 'shards_total', ARGV[2], 'output_uri', ARGV[3],
   'last_progress_at', ARGV[4], 'window', ARGV[5], 'max_failed_records', ARGV[6], 'max_failed_percent', ARGV[7],
   'min_records', ARGV[8])
 -- What shards found since may have made the total smaller than planned.
@@ -351,6 +351,14 @@ local given = give_out(job, KEYS[2], KEYS[6], shard, 1)
 return {1, given[1] or -1, tonumber(f[2] or '0')}
 """
 )
+
+WAIT: Final = """
+-- KEYS: job.  ARGV: waiting_for.  Answers 0 if the job is gone.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'waiting_for', ARGV[1])
+return 1
+"""
+"""Say why the plan or the manifest has to wait; shards say so when they are given back."""
 
 SUSPEND: Final = """
 -- KEYS: job.  Answers 1 if the job is suspended now, 0 if it was, has ended or is gone.

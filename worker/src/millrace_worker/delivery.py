@@ -112,9 +112,19 @@ def _deliver(celery_task: Any, job: JobRef, context: Context, work: Callable[[],
             kwargs = dict(celery_task.request.kwargs)
             if celery_task.name == PREDICT_SHARD:
                 kwargs["release_first"] = isinstance(error, LedgerUnavailable)
+            else:
+                _say_that_it_waits(job, context, error)
             come_again(celery_task, context, error, about=about, kwargs=kwargs)
 
     deliver(celery_task, context, wait_or_work, about=about)
+
+
+def _say_that_it_waits(job: JobRef, context: Context, error: Unavailable) -> None:
+    try:
+        context.ledger.wait(job.uid, waiting_for=str(error))
+    except LedgerUnavailable as unavailable:
+        # Then the operator cannot read the ledger either, and says that.
+        log.debug("the ledger does not learn what the job waits for", job=job.name, why=str(unavailable))
 
 
 def _stop_if_impossible(job: JobRef, context: Context, work: Callable[[], None]) -> None:

@@ -110,6 +110,7 @@ class Ledger:
         self._client = client
         self._begin_dispatch = client.register_script(contract.BEGIN_DISPATCH)
         self._give_out = client.register_script(contract.GIVE_OUT)
+        self._wait = client.register_script(contract.WAIT)
         self._end_dispatch = client.register_script(contract.END_DISPATCH)
         self._begin_shard = client.register_script(contract.BEGIN_SHARD)
         self._release_shard = client.register_script(contract.RELEASE_SHARD)
@@ -189,6 +190,11 @@ class Ledger:
         makers = (contract.job_key, contract.in_flight_key, contract.starts_key, contract.suspects_key)
         with translated():
             self._release_shard(keys=[make(uid) for make in makers], args=[shard, waiting_for])
+
+    def wait(self, uid: str, *, waiting_for: str) -> None:
+        """Say what the plan or the manifest of a job waits for."""
+        with translated():
+            self._wait(keys=[contract.job_key(uid)], args=[waiting_for])
 
     def finish_shard(self, uid: str, shard: int, counts: ShardCounts) -> Finished:
         """Count the shard once."""

@@ -177,7 +177,10 @@ def ended(reading: LedgerReading, counts: RecordCounts, *, partial_failure_fails
     """Word the end of a job: stopped for a reason, or all records done."""
     if reading.stop_reason:
         return _stopped(reading, counts)
-    if counts.succeeded == 0 and counts.failed > 0:
+    if counts.total == 0:
+        state, status, reason = JobState.FAILED, "False", JobFailure.INPUT_EMPTY.value
+        message = "The input held no record when it was read: what the range of the topic had is gone or was aborted."
+    elif counts.succeeded == 0 and counts.failed > 0:
         state, status, reason = JobState.FAILED, "False", JobFailure.ALL_RECORDS_FAILED.value
         message = f"{_all(counts.total)} failed{_first_failure(reading)}"
     elif counts.failed > 0:

@@ -112,6 +112,7 @@ def test_the_state_follows_the_ledger(ledger: Ledger, state: str, queued: tuple[
         (finalized(), ("True", "AllRecordsSucceeded")),
         (finalized(succeeded=1, failed=539), ("True", "CompletedWithFailures")),
         (finalized(succeeded=0, failed=540), ("False", "AllRecordsFailed")),
+        (finalized(total=0, succeeded=0), ("False", "InputEmpty")),
         (running(stop_reason="InputNotFound"), ("False", "InputNotFound")),
     ],
 )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from claims import CLAIM, put_folder
+from claims import CLAIM, put_folder, put_lines
 from installation import Platform
 from kubectl import Resource
 from prediction_jobs import (
@@ -15,6 +15,7 @@ from prediction_jobs import (
     condition,
     describe,
     ended,
+    file_on_claim,
     inline,
     job,
     outcome,
@@ -61,7 +62,10 @@ def test_a_suspended_job_gives_its_pods_back_and_goes_on_where_it_was(platform: 
 
 
 def test_a_large_job_does_not_hold_up_a_small_one_of_the_same_pool(platform: Platform) -> None:
-    large = submit(platform, slow_job("large", records=200, seconds_each=0.4, records_per_task=1))
+    lines = [json.dumps({"key": f"record-{number:03d}", "seconds": [0.4]}) for number in range(200)]
+    put_lines(platform.kubectl, "input/large.jsonl", lines)
+    batching = {"recordsPerTask": 1, "maxBatchSize": 1, "maxInFlightRequests": 1}
+    large = submit(platform, job("large", file_on_claim("input/large.jsonl"), model="slow", batching=batching))
     wait_until_working(platform, large)
 
     small = submit(platform, slow_job("small", records=4, seconds_each=0.4, records_per_task=1))
@@ -117,7 +121,7 @@ def test_a_packed_csv_file_becomes_parquet(platform: Platform, tmp_path: Path) -
     keys = platform.in_worker(f"""
 import json, pathlib
 import pyarrow.parquet as parquet
-parts = sorted(pathlib.Path("/claims/{CLAIM}/output/csv-to-parquet").glob("part-*.parquet"))
+parts = sorted(pathlib.Path("/var/lib/millrace/claims/{CLAIM}/output/csv-to-parquet").glob("part-*.parquet"))
 print(json.dumps([key for part in parts for key in parquet.read_table(part)["key"].to_pylist()]))
 """)
     assert [f"row-{number}" for number in range(300)] == keys
@@ -131,7 +135,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from millrace_worker.kafka_settings import read_kafka_settings
 
 settings = read_kafka_settings().client_config()
-for future in AdminClient(settings).create_topics([NewTopic("scans", 2, 1)]).values():
+admin = AdminClient(settings)
+for future in admin.create_topics([NewTopic("scans", 2, 1)]).values():
     try:
         future.result(20)
     except Exception as error:

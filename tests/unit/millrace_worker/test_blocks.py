@@ -57,6 +57,25 @@ def test_a_mapping_to_a_tensor_that_the_model_has_not_is_told() -> None:
         Encoding(signature=signature(), rows=8, mapping=mapping)
 
 
+def test_the_fields_that_are_text_are_those_of_tensors_of_bytes_that_one_value_fills() -> None:
+    dims = {"name": (1,), "words": (-1,), "pair": (2,), "table": (-1, 2)}
+    inputs = tuple(TensorSpec(name=name, datatype="BYTES", dims=dims[name]) for name in dims)
+    number = TensorSpec(name="x", datatype="FP32", dims=(1,))
+    model = ModelSignature(name="m", requested_version="", inputs=(*inputs, number), max_batch_size=8)
+    encoding = Encoding(signature=model, rows=8, mapping=[TensorMapping(tensor="name", field="title")])
+    assert {"title", "words"} == encoding.text_fields
+
+
+@pytest.mark.parametrize("rows", [[[float("nan")], [1.0]], [[float("nan")], [1.0, 2.0]]], ids=["alike", "unlike"])
+def test_nan_is_refused_unless_the_source_can_say_it(rows: list[list[float]]) -> None:
+    records = [(i, Record(str(i), i + 1, {"x": row})) for i, row in enumerate(rows)]
+    refused: dict[int, str] = {}
+    for takes, expected in ((True, {}), (False, {0: '"x" holds NaN, which JSON does not know'})):
+        encoding = Encoding(signature=signature(), rows=8, takes_nonfinite=takes)
+        assert 2 - len(expected) == sum(map(len, blocks_of(records, encoding, refuse=refused.__setitem__)))
+        assert expected == refused
+
+
 def test_a_mapped_tensor_takes_its_field_whichever_way_it_is_encoded() -> None:
     mapping = [TensorMapping(tensor="x", field="pixels")]
     encoding = Encoding(signature=signature(dims=(1,)), rows=8, mapping=mapping)

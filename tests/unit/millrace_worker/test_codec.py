@@ -57,6 +57,43 @@ def test_text_comes_back_as_it_was(texts: list[str]) -> None:
     assert codec.to_json(tensor) == texts
 
 
+@given(st.lists(st.binary(), min_size=1, max_size=5))
+def test_what_json_says_of_bytes_makes_the_same_bytes(raw: list[bytes]) -> None:
+    array = np.array([*raw, None], dtype=object)[:-1]
+    record = json.loads(json.dumps({"x": codec.to_json(array)}))
+    assert raw == codec.encode(record, signature(spec("BYTES", (-1,))))["x"].tolist()
+
+
+def test_bytes_alone_stand_for_a_tensor_of_one_element() -> None:
+    assert [b"\xff"] == codec.encode({"x": {"b64": "/w=="}}, signature(spec("BYTES", (1,))))["x"].tolist()
+
+
+@given(st.sampled_from(["INT8", "INT64", "UINT64"]), st.lists(st.integers(0, 127), min_size=2, max_size=2))
+def test_a_float_that_is_whole_is_taken_for_an_integer(datatype: str, numbers: list[int]) -> None:
+    tensor = codec.encode({"x": [float(numbers[0]), numbers[1]]}, signature(spec(datatype)))["x"]
+    assert (numbers, NUMPY_TYPES[datatype]) == (tensor.tolist(), tensor.dtype)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "problem"),
+    [
+        ("INT32", math.nan, '"x" is INT32 and holds NaN'),
+        ("INT32", -math.inf, '"x" is INT32 and holds infinity'),
+        ("INT64", 1e300, '"x" is INT64 and holds an integer outside'),
+        ("FP32", 1e300, '"x" holds a number that is too large for FP32'),
+    ],
+)
+def test_what_a_type_does_not_hold_is_named(datatype: str, value: float, problem: str) -> None:
+    with pytest.raises(RecordInvalid, match=problem):
+        codec.encode({"x": [1, value]}, signature(spec(datatype)), takes_nonfinite=True)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "BF16"])
+def test_nan_and_infinity_are_sent_where_the_source_can_say_them(datatype: str) -> None:
+    tensor = codec.encode({"x": [math.nan, -math.inf]}, signature(spec(datatype)), takes_nonfinite=True)["x"]
+    np.testing.assert_array_equal(np.array([math.nan, -math.inf]), tensor)
+
+
 @given(st.lists(st.lists(st.integers(0, 99), min_size=3, max_size=3), min_size=1, max_size=8))
 def test_each_record_of_a_batch_gets_its_own_row(values: list[list[int]]) -> None:
     model = signature(spec("INT32", (3,)))
@@ -104,7 +141,13 @@ def test_a_wrong_shape_is_named_with_the_right_one() -> None:
     [
         (["a", 1], "BYTES", "an integer"),
         ([1, True], "INT32", "a boolean"),
-        ([1.0, 2.0], "INT32", "a number with a fraction"),
+        ([1.0, 2.5], "INT32", "a number with a fraction"),
+        ([2.0, "a"], "BYTES", "a number"),
+        (["a", {}], "BYTES", 'an object other than {"b64": "..."}'),
+        (["a", {"b64": 5}], "BYTES", 'an object other than {"b64": "..."}'),
+        (["a", {"b64": "YQ==", "more": 1}], "BYTES", 'an object other than {"b64": "..."}'),
+        (["a", {"b64": "Y"}], "BYTES", 'a "b64" that is not base64'),
+        (["a", {"b64": "YQ==é"}], "BYTES", 'a "b64" that is not base64'),
         ([1.0, "2"], "FP32", "a string"),
         ([0, 1], "BOOL", "an integer"),
         ([1.0, None], "FP32", "null"),
@@ -113,6 +156,23 @@ def test_a_wrong_shape_is_named_with_the_right_one() -> None:
 )
 def test_a_wrong_type_is_named(value: Any, datatype: str, wrong: str) -> None:
     assert refusal(value, spec(datatype)) == f'"x" is {datatype} and holds {wrong}'
+
+
+def test_a_mapped_tensor_takes_its_field_and_each_message_names_the_field() -> None:
+    model = signature(spec("INT32"))
+    assert [1, 2] == codec.encode({"img": [1, 2], "x": "label"}, model, fields={"x": "img"})["x"].tolist()
+    for record, problem in (
+        ({"x": [1, 2]}, 'there is no field "img", which the model needs as "x"; the fields are: x'),
+        ({"img": None, "x": [1, 2]}, '"img" is null, and the model needs it'),
+        ({"img": [1]}, '"img" has the shape [1], and the model needs [2]'),
+    ):
+        with pytest.raises(RecordInvalid) as caught:
+            codec.encode(record, model, fields={"x": "img"})
+        assert problem == str(caught.value)
+
+
+def test_a_field_that_is_null_is_not_called_missing() -> None:
+    assert '"x" is null, and the model needs it' == refusal(None, spec())
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "BYTES"])
@@ -130,7 +190,10 @@ def test_an_integer_beyond_its_type_is_refused(value: list[int], datatype: str) 
     assert f'"x" is {datatype} and holds an integer outside' in refusal(value, spec(datatype))
 
 
-@pytest.mark.parametrize(("value", "datatype"), [(1e39, "FP32"), (70_000.0, "FP16"), (math.inf, "FP64")])
+@pytest.mark.parametrize(
+    ("value", "datatype"),
+    [(1e39, "FP32"), (70_000.0, "FP16"), (math.inf, "FP64"), (10**400, "FP64"), (10**400, "FP16")],
+)
 def test_a_number_too_large_for_its_type_is_refused(value: float, datatype: str) -> None:
     assert refusal([value, 0], spec(datatype)) == f'"x" holds a number that is too large for {datatype}'
 

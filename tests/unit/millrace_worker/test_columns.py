@@ -18,6 +18,7 @@ PLAIN = st.one_of(
     st.floats(-3, 3, width=16),
     st.booleans(),
     st.text(max_size=3),
+    st.sampled_from([{"b64": "/w=="}, {"b64": "?"}]),
     st.none(),
 )
 VALUES = st.one_of(
@@ -35,10 +36,10 @@ def model(datatype: str, dims: tuple[int, ...], *, optional: bool = False) -> Mo
     return ModelSignature(name="m", requested_version="", inputs=inputs, max_batch_size=8)
 
 
-def one_by_one(records: list[dict[str, Any]], signature: ModelSignature) -> Any:
+def one_by_one(records: list[dict[str, Any]], signature: ModelSignature, *, takes_nonfinite: bool) -> Any:
     """Answer the joined tensors, or None where a record fails or the shapes differ."""
     try:
-        rows = [codec.encode(record, signature) for record in records]
+        rows = [codec.encode(record, signature, takes_nonfinite=takes_nonfinite) for record in records]
     except RecordInvalid:
         return None
     return codec.join(rows, signature) if len({codec.shape_of(row) for row in rows}) == 1 else None
@@ -50,15 +51,16 @@ def one_by_one(records: list[dict[str, Any]], signature: ModelSignature) -> Any:
     dims=DIMS,
     values=st.one_of(st.lists(VALUES, min_size=1, max_size=4), VALUES.flatmap(lambda one: st.just([one, one]))),
     is_optional=st.booleans(),
+    takes_nonfinite=st.booleans(),
 )
 def test_together_is_as_one_by_one_or_left_to_it(
-    datatype: str, dims: tuple[int, ...], values: list[Any], *, is_optional: bool
+    datatype: str, dims: tuple[int, ...], values: list[Any], *, is_optional: bool, takes_nonfinite: bool
 ) -> None:
     signature = model(datatype, dims, optional=is_optional)
     records = [{"x": value, "y": 1} for value in values]
-    together = columns.encode_all(records, signature, {})
+    together = columns.encode_all(records, signature, {}, takes_nonfinite=takes_nonfinite)
     if together is not None:
-        expected = one_by_one(records, signature)
+        expected = one_by_one(records, signature, takes_nonfinite=takes_nonfinite)
         assert expected is not None
         assert expected.keys() == together.keys()
         assert expected["x"].dtype == together["x"].dtype
@@ -71,19 +73,24 @@ def test_together_is_as_one_by_one_or_left_to_it(
     dims=DIMS,
     kind=st.sampled_from(["bool", "int8", "int64", "uint64", "float16", "float32", "float64"]),
     numbers=st.lists(
-        st.one_of(st.integers(0, 127), st.sampled_from([0, 1, 2**53 + 1, 2**63 - 1])), min_size=4, max_size=4
+        st.one_of(
+            st.integers(0, 127),
+            st.sampled_from([0, 1, 2**53 + 1, 2**63 - 1, 2**64 - 1, -1, -0.0, 0.5, 1e300, np.nan, np.inf, -np.inf]),
+        ),
+        min_size=4,
+        max_size=4,
     ),
     shape=st.sampled_from([(4,), (2, 2), (1, 2, 2)]),
 )
 def test_a_column_of_a_file_becomes_what_its_rows_become(
-    datatype: str, dims: tuple[int, ...], kind: str, numbers: list[int], shape: tuple[int, ...]
+    datatype: str, dims: tuple[int, ...], kind: str, numbers: list[float], shape: tuple[int, ...]
 ) -> None:
     with np.errstate(all="ignore"):
-        column = np.array(numbers, dtype=np.uint64).astype(kind).reshape(shape)
+        column = np.array([np.array(number).astype(kind) for number in numbers]).reshape(shape)
     signature = model(datatype, dims)
     fitted = columns.fit_columns({"x": column}, signature, {})
     if fitted is not None:
-        expected = one_by_one([{"x": row} for row in column.tolist()], signature)
+        expected = one_by_one([{"x": row} for row in column.tolist()], signature, takes_nonfinite=True)
         assert expected is not None
         np.testing.assert_array_equal(expected["x"], fitted["x"])
 
@@ -102,6 +109,15 @@ def test_a_column_of_a_file_becomes_what_its_rows_become(
 )
 def test_what_is_usual_takes_the_quick_way(datatype: str, dims: tuple[int, ...], values: list[Any]) -> None:
     assert columns.encode_all([{"x": value} for value in values], model(datatype, dims), {}) is not None
+
+
+@pytest.mark.parametrize(("datatype", "target"), [("FP32", "float32"), ("FP16", "float16"), ("INT32", "int32")])
+def test_a_column_of_floats_takes_the_quick_way_whatever_it_holds_that_fits(datatype: str, target: str) -> None:
+    column = np.array([3.0, np.nan, -np.inf] if target != "int32" else [3.0, -0.0, -7.0])
+    fitted = columns.fit_columns({"x": column}, model(datatype, (1,)), {})
+    assert fitted is not None
+    np.testing.assert_array_equal(column.astype(target).reshape(3, 1), fitted["x"])
+    assert target == fitted["x"].dtype
 
 
 def test_a_boolean_among_numbers_is_not_taken_for_one() -> None:

@@ -11,11 +11,11 @@ import pytest
 import redis
 
 from millrace_contracts.inputs import Reading, TensorMapping
-from millrace_contracts.outputs import RedisOutput
+from millrace_contracts.outputs import RedisOutput, ResultFormat, Writing
 from millrace_contracts.predictions import CachedAnswer, cache_key
 from millrace_contracts.tasks import CacheUse, JobRef, JobSpec, ModelRef
 from millrace_worker.inference.blocks import Block
-from millrace_worker.inference.model import Answer, ModelSignature
+from millrace_worker.inference.model import Answer, ModelSignature, TensorSpec
 from millrace_worker.inference.predict import Answered, Outcomes
 from millrace_worker.input.record import Record
 from millrace_worker.tasks.shard_cache import ShardCache
@@ -70,7 +70,8 @@ class World:
             "queue": "q",
             "cache": CacheUse(mode=mode, ttl_seconds=60),
         }
-        signature = ModelSignature(name="m", requested_version="", inputs=(), max_batch_size=8, versions=versions)
+        inputs = (TensorSpec(name="x", datatype="FP32", dims=(1,)),)
+        signature = ModelSignature(name="m", requested_version="", inputs=inputs, max_batch_size=8, versions=versions)
         context: Any = self
         return ShardCache(JobSpec(**described | spec), signature, context)
 
@@ -85,6 +86,25 @@ def test_entries_are_those_of_single_predictions() -> None:
     world = World()
     world.cache().store(GIVEN, DONE)
     assert {cache_key("m", "4", record.value, {}) for record in GIVEN} == set(world.prediction_cache.kept)
+
+
+def test_records_are_equal_if_the_model_sees_the_same() -> None:
+    world = World()
+    world.cache().store(GIVEN, DONE)
+    other = [Record("c", 1, {"id": "c", "z": [2], "x": "label"})]
+    reading = Reading(tensor_mapping=[TensorMapping(tensor="x", field="z")])
+    assert {0: {"y": [2.0]}} == world.cache(reading=reading).known(other)
+
+
+@pytest.mark.parametrize("row", [[float("nan"), 1.0], [1.0, float("-inf")], [[2.0, float("nan")]]])
+@pytest.mark.parametrize(("form", "known"), [(ResultFormat.PARQUET, {1}), (ResultFormat.JSONL, {0, 1})])
+def test_what_the_cache_could_not_keep_is_computed_where_results_can_say_it(
+    row: list[Any], form: ResultFormat, known: set[int]
+) -> None:
+    world = World()
+    answer = Answer({"y": np.array([row, np.zeros_like(row)])}, "4")
+    world.cache().store(GIVEN, Outcomes(answers=[Answered(Block([0, 1], {}), answer, 1)]))
+    assert known == set(world.cache(writing=Writing(format=form)).known(GIVEN))
 
 
 @pytest.mark.parametrize("mode", ["Disabled", "Read"])

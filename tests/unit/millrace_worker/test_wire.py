@@ -43,6 +43,11 @@ def test_the_largest_number_stays_finite_as_bf16() -> None:
     assert np.isfinite(echoed(sent(np.array([[np.finfo(np.float32).max]], dtype=np.float32), "BF16"))).all()
 
 
+def test_no_nan_becomes_infinite_as_bf16() -> None:
+    smallest_nan = np.array([[0x7F800001]], dtype=np.uint32).view(np.float32)
+    assert np.isnan(echoed(sent(smallest_nan, "BF16"))).all()
+
+
 def test_parameters_and_wanted_outputs_are_sent_by_their_types() -> None:
     request = sent(
         np.zeros((1, 1), dtype=np.float32),

@@ -27,6 +27,7 @@ from millrace_operator.jobs.readings import PoolView
 from millrace_operator.jobs.refusal import SpecRefused
 from millrace_operator.jobs.spec_input import build_input, build_reading
 from millrace_operator.jobs.spec_output import build_output, build_writing
+from millrace_operator.jobs.spec_places import refuse_output_inside_input
 
 LEAST_WINDOW: Final = 8
 MOST_WINDOW: Final = 1000
@@ -44,13 +45,15 @@ def check_spec(job: PredictionJob) -> None:
 def build_plan(job: PredictionJob, pool: PoolView) -> PlanTask:
     """Build the plan task of a job whose workers are those of `pool`."""
     try:
-        return PlanTask(spec=_job_spec(job, pool.queue), input=build_input(job.spec["input"]), window=window(job, pool))
+        plan = PlanTask(spec=_job_spec(job, pool.queue), input=build_input(job.spec["input"]), window=window(job, pool))
     except ValidationError as error:
         raise SpecRefused(_describe(error)) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SpecRefused(
             f"spec cannot be understood ({type(error).__name__}: {error}); compare it with the samples"
         ) from error
+    refuse_output_inside_input(plan.input, plan.spec.output)
+    return plan
 
 
 def window(job: PredictionJob, pool: PoolView) -> int:

@@ -173,9 +173,9 @@ def test_inline_records_up_to_the_limit_are_accepted() -> None:
 
 
 def test_claims_are_named_as_in_the_object() -> None:
-    plan = build_plan(job(output={"persistentVolumeClaim": CLAIM}), POOL)
+    plan = build_plan(job(output={"persistentVolumeClaim": {"claimName": "out", "path": "scores"}}), POOL)
     assert ClaimInput(claim_name="digits", path="held-out.jsonl") == plan.input
-    assert ClaimOutput(claim_name="digits", path="held-out.jsonl") == plan.spec.output
+    assert ClaimOutput(claim_name="out", path="scores") == plan.spec.output
 
 
 def test_results_to_kafka_name_the_topics() -> None:
@@ -204,3 +204,35 @@ def test_results_to_kafka_name_the_topics() -> None:
 def test_a_spec_that_slipped_through_the_schema_is_refused_in_words(spec: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpecRefused, match=sentence):
         build_plan(job(**spec), POOL)
+
+
+def on_claim(path: str, claim: str = "data") -> dict[str, Any]:
+    return {"persistentVolumeClaim": {"claimName": claim, "path": path}}
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        (on_claim("tree"), on_claim("tree/out")),
+        (on_claim("tree/"), on_claim("./tree")),
+        ({"objectStore": {"uri": "s3://data/in"}}, {"objectStore": {"uri": "s3://data/in/out"}}),
+        ({"objectStore": {"uri": "s3://data/"}}, {"objectStore": {"uri": "s3://data/out"}}),
+    ],
+)
+def test_an_output_in_the_folder_of_the_input_is_refused(source: dict[str, Any], destination: dict[str, Any]) -> None:
+    with pytest.raises(SpecRefused, match="results would be read as records"):
+        build_plan(job(input=source, output=destination), POOL)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        (on_claim("tree/in"), on_claim("tree/out")),
+        (on_claim("tree"), on_claim("tree-out")),
+        (on_claim("tree"), on_claim("tree/out", claim="other")),
+        (on_claim("data/in.jsonl"), on_claim("data")),
+        ({"objectStore": {"uri": "s3://data/in"}}, {"objectStore": {"uri": "s3://data/in-out"}}),
+    ],
+)
+def test_an_output_beside_the_input_is_taken(source: dict[str, Any], destination: dict[str, Any]) -> None:
+    assert build_plan(job(input=source, output=destination), POOL)

@@ -1,5 +1,6 @@
 """CSV after RFC 4180: what a cell stands for, and what is said of a row that is no record."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -12,10 +13,15 @@ from millrace_worker.input.record import Parsed
 FILE = FileRef(uri="claim:data/in.csv")
 
 
-def rows(content: bytes, count: int, delimiter: str = ",") -> list[Parsed]:
+def rows(content: bytes, count: int, delimiter: str = ",", texts: Collection[str] = ()) -> list[Parsed]:
     header = read_header(content, delimiter=delimiter, file=FILE)
     return parse_rows(
-        content[header.end :], first_line=header.next_line, record_count=count, header=header, delimiter=delimiter
+        content[header.end :],
+        first_line=header.next_line,
+        record_count=count,
+        header=header,
+        delimiter=delimiter,
+        texts=texts,
     )
 
 
@@ -46,6 +52,31 @@ def test_a_cell_that_is_json_stands_for_its_value_and_any_other_for_its_text(cel
 
 def test_an_empty_cell_is_a_field_that_is_not_there() -> None:
     assert [(2, {"b": 7}, None), (3, {"a": 1}, None)] == rows(b'a,b\n,7\n1,""\n', 2)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("5", "5"),
+        ('"5"', "5"),
+        ("007", "007"),
+        (" true ", " true "),
+        ("null", "null"),
+        ("", ""),
+        ('""', ""),
+        ('"[1, ""a""]"', '[1, "a"]'),
+        ('"{""b64"": ""/w==""}"', '{"b64": "/w=="}'),
+    ],
+)
+@pytest.mark.parametrize("number", ["7", '"7"', "é"], ids=["plain", "quoted", "text"])
+def test_a_cell_of_a_field_of_text_stands_for_its_text_as_it_is(cell: str, text: str, number: str) -> None:
+    value = "é" if number == "é" else 7
+    content = f"a,b,c\n{number},{cell},\n{number},{cell},8\n".encode()
+    expected = [(2, {"a": value, "b": text}, None), (3, {"a": value, "b": text, "c": 8}, None)]
+    assert expected == rows(content, 2, texts={"b", "absent"})
+    # One row that is malformed has all of them read one by one.
+    assert expected == rows(content + b"1\n", 3, texts={"b", "absent"})[:2]
+    assert ["a", "b", "c"] == list(rows(content, 2, texts={"b"})[1][1])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from millrace_contracts.inputs import ClaimInput, Compression, FileRef, Reading, RecordFormat
+from millrace_contracts.outputs import ClaimOutput, RedisOutput
 from millrace_worker.errors import InputChanged, InputHasNoRecords, InputMissing, InputUnusable, StorageUnavailable
 from millrace_worker.input import claim_files, index, sources
 from millrace_worker.input.claim_files import ClaimFiles
@@ -13,6 +14,7 @@ from millrace_worker.input.index import index_input, shard_at
 from millrace_worker.input.packing import compression_of
 from millrace_worker.input.patterns import selection
 from millrace_worker.input.read import read_shard
+from millrace_worker.input.record import Record
 from millrace_worker.input.sources import Sources
 from millrace_worker.storage.claims import Claims
 
@@ -75,6 +77,29 @@ def test_a_link_in_a_folder_never_leads_out_of_the_claim(folder: Path, files: So
     (folder / "link").symlink_to(folder.parent / "secret")
     with pytest.raises(InputUnusable, match="leads out of claim"):
         plan(files, ".")
+
+
+@pytest.mark.parametrize("below", ["out", "x/out", "."])
+def test_what_a_job_writes_is_never_its_input(folder: Path, files: Sources, below: str) -> None:
+    own = ["part-00000.jsonl", "errors/part-00000.jsonl", "manifest.json", "redriven/part-00001-00002.jsonl"]
+    own += [".checkpoints/u/00000.json", ".part-00003.jsonl.k3.tmp"]
+    others = ["a.jsonl", "x/part-00000.jsonl", "out-of-order/part-00000.jsonl", "x/out/more.jsonl"]
+    for name in [*others, *(f"{below}/{name}" for name in own)]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(LINES)
+    source = ClaimInput(claim_name="data", path="./", includes=["**"])
+    output = ClaimOutput(claim_name="data", path=f"/{below}/")
+    found = index_input(source, Reading(), records_per_task=9, sources=files, output=output)
+    assert set(others) == {file.name for file in found.files}
+    elsewhere = index_input(source, Reading(), records_per_task=9, sources=files, output=RedisOutput())
+    assert len(others) + len(own) == len(elsewhere.files)
+
+
+def test_an_input_of_nothing_but_what_the_job_would_replace_is_refused(folder: Path, files: Sources) -> None:
+    (folder / "part-00000.jsonl").write_bytes(LINES)
+    source, output = (kind(claim_name="data", path=".") for kind in (ClaimInput, ClaimOutput))
+    with pytest.raises(InputMissing, match=r"output would replace .* give output another"):
+        index_input(source, Reading(), records_per_task=9, sources=files, output=output)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +198,42 @@ def test_a_file_without_a_record_is_named(folder: Path, files: Sources, content:
         plan(files, "in.jsonl")
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b\x08rest", b"PAR1rest", b'{"a": \0}\n'])
+def test_a_file_that_is_packed_against_its_name_is_told_from_one_that_is_no_text(folder: Path, files: Sources) -> None:
+    (folder / "in.jsonl").write_bytes(gzip.compress(LINES))
+    with pytest.raises(InputUnusable, match=r'"in\.jsonl" on claim "data" is packed, .*; correct compression: Gzip'):
+        plan(files, "in.jsonl")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PAR1rest",
+        '{"a": 1}\n'.encode("utf-16-le"),
+        "\n".join(["\u4e2d\u6587"] * 9).encode("utf-16"),
+        bytes(range(256)),
+    ],
+)
 def test_a_file_that_is_not_text_is_refused_with_what_to_do(folder: Path, files: Sources, content: bytes) -> None:
     (folder / "in.jsonl").write_bytes(content)
     with pytest.raises(InputUnusable, match="is not text in UTF-8; correct format or compression"):
         plan(files, "in.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "usable"),
+    [
+        (RecordFormat.CSV, b'x,n\n"[1,2]",a\0b\n1,c\n', [True, True]),
+        (RecordFormat.JSONL, b'{"a": \0}\n{"a": "\xff"}\n' + LINES, [False, False] + [True] * 8),
+    ],
+)
+def test_a_line_with_a_nul_byte_concerns_itself_alone(
+    folder: Path, files: Sources, form: RecordFormat, content: bytes, usable: list[bool]
+) -> None:
+    (folder / "in").write_bytes(content)
+    reading = Reading(format=form)
+    found = plan(files, "in", reading, size=10)
+    shard = shard_at(0, next(found.extents), files=found.files)
+    assert usable == [isinstance(one, Record) for one in read_shard(shard, reading, sources=files)]
 
 
 def test_an_input_of_too_many_shards_is_refused_with_what_to_change(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from millrace_contracts.inputs import InlineShard, Reading, Shard, TensorMapping
+from millrace_contracts.inputs import InlineShard, Reading, Shard
 from millrace_contracts.results import RecordFailure
 from millrace_worker.input.read import read_shard
-from millrace_worker.input.record import Record, inputs_of, name_all, name_together
+from millrace_worker.input.record import Record, name_all, name_together
 from millrace_worker.input.sources import Sources
 from millrace_worker.storage.claims import Claims
 
@@ -40,10 +40,3 @@ def test_records_that_are_named_together_have_the_names_that_each_would_have(val
     together = name_together(values, range(1, 1 + len(values)), origin="f", key_field="id")
     one_by_one = name_all([(i, value, None) for i, value in enumerate(values, 1)], origin="f", key_field="id")
     assert together in (None, one_by_one)
-
-
-def test_a_mapped_tensor_takes_its_field_and_any_other_the_field_of_its_own_name() -> None:
-    record = Record("k", 1, {"pixels": [1], "a": 2, "b": 3})
-    mapping = [TensorMapping(tensor="image", field="pixels"), TensorMapping(tensor="b", field="absent")]
-    assert {"image": [1], "pixels": [1], "a": 2} == inputs_of(record, mapping)
-    assert record.value is inputs_of(record, [])

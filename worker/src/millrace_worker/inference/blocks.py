@@ -9,7 +9,7 @@ from millrace_worker.errors import ModelUnsuitable, RecordInvalid
 from millrace_worker.inference import codec, columns
 from millrace_worker.inference.codec import Tensors
 from millrace_worker.inference.model import Array, ModelSignature
-from millrace_worker.input.record import Record, inputs_of
+from millrace_worker.input.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Encoding:
     """Records of a request."""
     mapping: Sequence[TensorMapping] = ()
     """Which field is which input; a tensor that is not named takes the field of its own name."""
+    takes_nonfinite: bool = False
+    """The records come from where NaN and infinity are numbers like others, which JSON is not."""
 
     def __post_init__(self) -> None:
         known = {spec.name for spec in self.signature.inputs}
@@ -59,6 +61,12 @@ class Encoding:
         """The fields that the model reads."""
         return [self.fields.get(spec.name, spec.name) for spec in self.signature.inputs]
 
+    @property
+    def text_fields(self) -> frozenset[str]:
+        """The fields that are text by what the model says of them, also where they look like a number or a list."""
+        texts = [spec for spec in self.signature.inputs if spec.datatype == "BYTES" and columns.is_single(spec)]
+        return frozenset(self.fields.get(spec.name, spec.name) for spec in texts)
+
 
 def blocks_of(
     records: Sequence[tuple[int, Record]],
@@ -71,18 +79,19 @@ def blocks_of(
     Each position is in exactly one block or refused once.
     """
     waiting: dict[Any, list[tuple[int, Tensors]]] = {}
-    rows, signature = encoding.rows, encoding.signature
+    rows, signature, fields = encoding.rows, encoding.signature, encoding.fields
     for start in range(0, len(records), rows):
         part = records[start : start + rows]
         tensors = None
         if signature.batches:
-            tensors = columns.encode_all([record.value for _, record in part], signature, encoding.fields)
+            values = [record.value for _, record in part]
+            tensors = columns.encode_all(values, signature, fields, takes_nonfinite=encoding.takes_nonfinite)
         if tensors is not None:
             yield Block([position for position, _ in part], tensors)
             continue
         for position, record in part:
             try:
-                row = codec.encode(inputs_of(record, encoding.mapping), signature)
+                row = codec.encode(record.value, signature, fields=fields, takes_nonfinite=encoding.takes_nonfinite)
             except RecordInvalid as error:
                 refuse(position, str(error))
                 continue

@@ -1,15 +1,18 @@
 """JSON values to tensors and back.
 
 In: numbers, booleans, strings and nested lists of them, checked against the model before anything is sent. A plain
-value stands for a tensor of one element. Fields that are no input of the model are left alone: records may carry labels
-and ids. Out: what JSON can say. A float that is NaN or infinite becomes null, because JSON has no such number and a
-reader that stops at it would lose its neighbours too. BYTES become text, or {"b64": ...} where they are not UTF-8.
+value stands for a tensor of one element, a float without a fraction for an integer, {"b64": ...} for bytes. Fields that
+are no input of the model are left alone: records may carry labels and ids. Out: what JSON can say. A float that is NaN
+or infinite becomes null, because JSON has no such number and a reader that stops at it would lose its neighbours too.
+BYTES become text, or {"b64": ...} where they are not UTF-8.
 """
 
 import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -21,27 +24,50 @@ FLOATS: Final = frozenset({"FP16", "FP32", "FP64", "BF16"})
 _JSON_NAMES: Final[Mapping[type, str]] = {
     bool: "a boolean",
     int: "an integer",
-    float: "a number with a fraction",
+    float: "a number",
     str: "a string",
     dict: "an object",
     list: "a list",
     type(None): "null",
 }
 Tensors = dict[str, Array]
+NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
+"""Each tensor takes the field of its own name."""
 
 
-def encode(record: Mapping[str, Any], signature: ModelSignature) -> Tensors:
-    """Turn a record into one tensor for each input, without batch axis, or raise RecordInvalid."""
+def encode(
+    record: Mapping[str, Any],
+    signature: ModelSignature,
+    *,
+    fields: Mapping[str, str] = NO_FIELDS,
+    takes_nonfinite: bool = False,
+) -> Tensors:
+    """Turn a record into one tensor for each input, without batch axis, or raise RecordInvalid.
+
+    `fields` names the field of a tensor where that is not the tensor's own name. `takes_nonfinite`: the record comes
+    from where NaN and infinity are numbers like others, which JSON is not.
+    """
     tensors = {}
     for spec in signature.inputs:
-        if record.get(spec.name) is not None:
-            tensors[spec.name] = _tensor(record[spec.name], spec)
+        field = fields.get(spec.name, spec.name)
+        value = record.get(field)
+        if value is not None:
+            # Messages are about what stands in the record.
+            shown = spec if field == spec.name else replace(spec, name=field)
+            tensors[spec.name] = _tensor(value, shown, takes_nonfinite=takes_nonfinite)
         elif not spec.optional:
-            given = _visible(", ".join(sorted(record))) or "none"
-            raise RecordInvalid(f'there is no field "{spec.name}", which the model needs; the fields are: {given}')
+            raise RecordInvalid(_absence(record, field, spec))
     if not tensors:
         raise RecordInvalid("no field of the record is an input of the model")
     return tensors
+
+
+def _absence(record: Mapping[str, Any], field: str, spec: TensorSpec) -> str:
+    if field in record:
+        return f'"{field}" is null, and the model needs it'
+    given = _visible(", ".join(sorted(record))) or "none"
+    name = "" if field == spec.name else f' as "{spec.name}"'
+    return f'there is no field "{field}", which the model needs{name}; the fields are: {given}'
 
 
 def shape_of(tensors: Tensors) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -77,10 +103,10 @@ def to_json(tensor: Any) -> Any:
     return array.tolist()
 
 
-def _tensor(value: Any, spec: TensorSpec) -> Array:
+def _tensor(value: Any, spec: TensorSpec, *, takes_nonfinite: bool) -> Array:
     if spec.datatype not in NUMPY_TYPES:
         raise RecordInvalid(f'"{spec.name}" has the datatype {spec.datatype}, which JSON records cannot express')
-    array = _array(value, spec)
+    array = _array(value, spec, takes_nonfinite=takes_nonfinite)
     if array.ndim == 0 and math.prod(spec.dims) in {1, -1}:
         array = array.reshape((1,) * len(spec.dims))
     if array.ndim != len(spec.dims) or any(
@@ -90,12 +116,12 @@ def _tensor(value: Any, spec: TensorSpec) -> Array:
     return array
 
 
-def _array(value: Any, spec: TensorSpec) -> Array:
+def _array(value: Any, spec: TensorSpec, *, takes_nonfinite: bool) -> Array:
     """Make an array of the model's datatype; only the shape is still unchecked."""
     try:
         array = np.asarray(value, dtype=object if spec.datatype == "BYTES" else None)
         if array.dtype.kind == "f" and spec.datatype not in FLOATS:
-            # numpy rounds a mixture of small integers and those beyond 63 bits to floats.
+            # numpy rounds a mixture of small integers and those beyond 63 bits, or floats, to floats.
             array = np.asarray(value, dtype=object)
     except (ValueError, OverflowError) as error:
         raise RecordInvalid(f'the lists of "{spec.name}" have different lengths; a tensor needs equal ones') from error
@@ -108,39 +134,77 @@ def _array(value: Any, spec: TensorSpec) -> Array:
         raise RecordInvalid(f'"{spec.name}" is {spec.datatype} and holds {" and ".join(wrong)}')
     if spec.datatype == "BYTES":
         try:
-            return np.array([text.encode() for text in array.ravel()], dtype=np.object_).reshape(array.shape)
+            return np.array([_raw(leaf, spec) for leaf in array.ravel()], dtype=np.object_).reshape(array.shape)
         except UnicodeEncodeError as error:
             raise RecordInvalid(f'"{spec.name}" holds half of a surrogate pair, which is no text') from error
-    return _narrowed(array, spec)
+    if array.size == 0 or spec.datatype == "BOOL":
+        return array.astype(NUMPY_TYPES[spec.datatype])
+    narrow = _floats if spec.datatype in FLOATS else _integers
+    return narrow(array, spec, takes_nonfinite=takes_nonfinite)
 
 
 def _allowed(datatype: str) -> frozenset[type]:
     if datatype == "BYTES":
-        return frozenset({str})
+        return frozenset({str, dict})
     if datatype == "BOOL":
         return frozenset({bool})
-    return frozenset({int, float}) if datatype in FLOATS else frozenset({int})
+    return frozenset({int, float})
 
 
-def _narrowed(array: Array, spec: TensorSpec) -> Array:
-    target = NUMPY_TYPES[spec.datatype]
-    if array.size == 0:
-        return array.astype(target)
-    if spec.datatype in FLOATS:
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise RecordInvalid(f'"{spec.name}" holds NaN, which JSON does not know')
+def _raw(leaf: str | dict[str, Any], spec: TensorSpec) -> bytes:
+    """Answer the bytes of a text, or those that are written as results write them."""
+    if isinstance(leaf, str):
+        return leaf.encode()
+    encoded = leaf.get("b64") if len(leaf) == 1 else None
+    if not isinstance(encoded, str):
+        raise RecordInvalid(f'"{spec.name}" is BYTES and holds an object other than {{"b64": "..."}}')
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError as error:
+        raise RecordInvalid(f'"{spec.name}" is BYTES and holds a "b64" that is not base64') from error
+
+
+def _floats(array: Array, spec: TensorSpec, *, takes_nonfinite: bool) -> Array:
+    too_large = f'"{spec.name}" holds a number that is too large for {spec.datatype}'
+    try:
         with np.errstate(over="ignore"):
-            narrow = array.astype(target)
-        if not np.isfinite(narrow.astype(np.float64)).all():
-            raise RecordInvalid(f'"{spec.name}" holds a number that is too large for {spec.datatype}')
-        return narrow
-    if spec.datatype != "BOOL":
-        bounds = np.iinfo(target)  # type: ignore[type-var] # only integer types are left
-        if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
-            raise RecordInvalid(
-                f'"{spec.name}" is {spec.datatype} and holds an integer outside {bounds.min} to {bounds.max}'
-            )
+            narrow = array.astype(NUMPY_TYPES[spec.datatype])
+    except OverflowError as error:
+        # An integer that not even a Python float holds.
+        raise RecordInvalid(too_large) from error
+    if not (is_finite := np.isfinite(narrow)).all():
+        given = array.astype(np.float64)
+        if np.isnan(given).any() and not takes_nonfinite:
+            raise RecordInvalid(f'"{spec.name}" holds NaN, which JSON does not know')
+        if not takes_nonfinite or (np.isfinite(given) & ~is_finite).any():
+            raise RecordInvalid(too_large)
+    return narrow
+
+
+def _integers(array: Array, spec: TensorSpec, *, takes_nonfinite: bool) -> Array:
+    if array.dtype.kind == "O":
+        whole = [_whole(value, spec, takes_nonfinite=takes_nonfinite) for value in array.ravel()]
+        array = np.array(whole, dtype=np.object_).reshape(array.shape)
+    target = NUMPY_TYPES[spec.datatype]
+    bounds = np.iinfo(target)  # type: ignore[type-var] # only integer types are left
+    if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
+        raise RecordInvalid(
+            f'"{spec.name}" is {spec.datatype} and holds an integer outside {bounds.min} to {bounds.max}'
+        )
     return array.astype(target)
+
+
+def _whole(value: float, spec: TensorSpec, *, takes_nonfinite: bool) -> int:
+    """Answer the integer that a number is."""
+    if isinstance(value, int) or value.is_integer():
+        return int(value)
+    wrong = "a number with a fraction"
+    if math.isnan(value):
+        wrong = "NaN"
+    elif math.isinf(value):
+        # JSON has no infinity; there it is what becomes of 1e999.
+        wrong = "infinity" if takes_nonfinite else "a number that is too large"
+    raise RecordInvalid(f'"{spec.name}" is {spec.datatype} and holds {wrong}')
 
 
 def _visible(text: str) -> str:
@@ -153,6 +217,15 @@ def _leaves(value: Any, *, depth: int) -> Iterable[Any]:
     for _ in range(depth):
         level = chain.from_iterable(level)
     return level
+
+
+def says_all(value: Any) -> bool:
+    """Say whether the JSON value of a tensor says all of it: null stands where a number was NaN or infinite."""
+    if not isinstance(value, list):
+        return value is not None
+    if value and isinstance(value[0], list):
+        return all(map(says_all, value))
+    return None not in value
 
 
 def _map(value: Any, function: Any) -> Any:

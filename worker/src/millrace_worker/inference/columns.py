@@ -25,11 +25,15 @@ _EXACT: Final = float(2**53)
 
 
 def encode_all(
-    values: Sequence[Mapping[str, Any]], signature: ModelSignature, fields: Mapping[str, str]
+    values: Sequence[Mapping[str, Any]],
+    signature: ModelSignature,
+    fields: Mapping[str, str],
+    *,
+    takes_nonfinite: bool = False,
 ) -> Tensors | None:
     """Make one tensor of each input, the first axis being the record; None where the records are not all alike.
 
-    `fields` names the field of a tensor where that is not the tensor's own name.
+    `fields` names the field of a tensor where that is not the tensor's own name; `takes_nonfinite` is as of `codec`.
     """
     tensors: Tensors = {}
     for spec in signature.inputs:
@@ -39,7 +43,7 @@ def encode_all(
             if spec.optional and all(value is None for value in column):
                 continue
             return None
-        tensor = _tensor(column, spec)
+        tensor = _tensor(column, spec, takes_nonfinite=takes_nonfinite)
         if tensor is None:
             return None
         tensors[spec.name] = tensor
@@ -47,7 +51,10 @@ def encode_all(
 
 
 def fit_columns(columns: Mapping[str, Array], signature: ModelSignature, fields: Mapping[str, str]) -> Tensors | None:
-    """Make tensors of the columns of a file, without a Python object for a value; None where any does not fit."""
+    """Make tensors of the columns of a file, without a Python object for a value; None where any does not fit.
+
+    NaN and infinity are numbers like others there.
+    """
     tensors: Tensors = {}
     for spec in signature.inputs:
         column = columns.get(fields.get(spec.name, spec.name))
@@ -62,12 +69,12 @@ def fit_columns(columns: Mapping[str, Array], signature: ModelSignature, fields:
     return tensors or None
 
 
-def _tensor(column: list[Any], spec: TensorSpec) -> Array | None:
+def _tensor(column: list[Any], spec: TensorSpec, *, takes_nonfinite: bool) -> Array | None:
     """Pack the values of one input; None where anything is unusual."""
     if spec.datatype not in NUMPY_TYPES:
         return None
     shape, leaves = [len(column)], column
-    if isinstance(column[0], list) or not _is_single(spec):
+    if isinstance(column[0], list) or not is_single(spec):
         for size in spec.dims:
             if set(map(type, leaves)) != {list}:
                 return None
@@ -81,11 +88,11 @@ def _tensor(column: list[Any], spec: TensorSpec) -> Array | None:
             leaves = list(chain.from_iterable(leaves))
     else:
         shape += [1] * len(spec.dims)
-    array = _packed(leaves, spec.datatype) if leaves else None
+    array = _packed(leaves, spec.datatype, takes_nonfinite=takes_nonfinite) if leaves else None
     return None if array is None else array.reshape(shape)
 
 
-def _packed(leaves: list[Any], datatype: str) -> Array | None:
+def _packed(leaves: list[Any], datatype: str, *, takes_nonfinite: bool) -> Array | None:
     if datatype == "BYTES":
         return _texts(leaves)
     if datatype == "BOOL":
@@ -99,7 +106,9 @@ def _packed(leaves: list[Any], datatype: str) -> Array | None:
     except (StructError, OverflowError, TypeError):
         return None
     array = np.frombuffer(content, dtype=code)
-    return None if _holds_booleans(leaves, array) else _narrowed(array, datatype)
+    if _holds_booleans(leaves, array):
+        return None
+    return _floats(array, datatype, takes_nonfinite=takes_nonfinite) if code == "d" else _integers(array, datatype)
 
 
 @lru_cache(maxsize=64)
@@ -132,7 +141,7 @@ def _fitted(column: Array, spec: TensorSpec) -> Array | None:
     if spec.datatype not in NUMPY_TYPES or spec.datatype == "BYTES" or column.size == 0:
         return None
     shape = column.shape
-    if column.ndim == 1 and _is_single(spec):
+    if column.ndim == 1 and is_single(spec):
         shape = (len(column), *(1,) * len(spec.dims))
     if len(shape) != 1 + len(spec.dims):
         return None
@@ -141,29 +150,41 @@ def _fitted(column: Array, spec: TensorSpec) -> Array | None:
     kind = column.dtype.kind
     if spec.datatype == "BOOL" or kind == "b":
         return column.reshape(shape) if spec.datatype == "BOOL" and kind == "b" else None
-    if kind not in ("fiu" if spec.datatype in FLOATS else "iu"):
+    if kind not in "fiu":
         return None
-    narrow = _narrowed(column, spec.datatype)
+    is_float = spec.datatype in FLOATS
+    narrow = _floats(column, spec.datatype, takes_nonfinite=True) if is_float else _integers(column, spec.datatype)
     return None if narrow is None else narrow.reshape(shape)
 
 
-def _narrowed(array: Array, datatype: str) -> Array | None:
-    """Bring numbers to the model's type; None where one is too large for it."""
+def _floats(array: Array, datatype: str, *, takes_nonfinite: bool) -> Array | None:
+    """Bring numbers to the model's type; None where one is too large for it, or none at all and must be one."""
     target = np.dtype(NUMPY_TYPES[datatype])
-    if datatype in FLOATS:
-        if array.dtype == target:
-            return array if np.isfinite(array).all() else None
-        if target.itemsize < array.itemsize and array.dtype.kind == "f" and not (np.abs(array) <= _EXACT).all():
+    if array.dtype == target:
+        return array if takes_nonfinite or np.isfinite(array).all() else None
+    if target.itemsize < array.itemsize and array.dtype.kind == "f":
+        is_exact = np.abs(array) <= _EXACT
+        if not is_exact.all() and not (takes_nonfinite and (is_exact | ~np.isfinite(array)).all()):
             return None
-        with np.errstate(over="ignore"):
-            narrow = array.astype(target)
-        return narrow if np.isfinite(narrow).all() else None
+    with np.errstate(over="ignore"):
+        narrow = array.astype(target)
+    is_finite = np.isfinite(narrow)
+    if is_finite.all() or (takes_nonfinite and (is_finite == np.isfinite(array)).all()):
+        return narrow
+    return None
+
+
+def _integers(array: Array, datatype: str) -> Array | None:
+    """Bring numbers to the model's type; None where one is too large for it, or not whole."""
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (np.trunc(array) == array)).all():
+        return None
+    target = np.dtype(NUMPY_TYPES[datatype])
     bounds = np.iinfo(target)
     if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
         return None
     return array.astype(target, copy=False)
 
 
-def _is_single(spec: TensorSpec) -> bool:
+def is_single(spec: TensorSpec) -> bool:
     """Say whether a plain value can stand for the tensor of one record."""
     return bool(spec.dims) and math.prod(spec.dims) in {1, -1}

@@ -1,7 +1,7 @@
 """The prediction of one shard: read, encode, ask the model, and put together what became of each record."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -101,7 +101,7 @@ def _blocks(work: Work, failures: Mapping[int, RecordFailure], refuse: Callable[
         left: dict[int, Record] = {i: record_of(work.given, i) for i in range(len(work.given)) if i not in done}
     else:
         left = {i: one for i, one in enumerate(work.given) if i not in done and isinstance(one, Record)}
-    singly = Encoding(signature=work.encoding.signature, rows=1, mapping=work.encoding.mapping)
+    singly = replace(work.encoding, rows=1)
     alone = [(i, left.pop(i)) for i in work.alone if i in left]
     return chain(
         blocks_of(alone, singly, refuse=refuse),

@@ -59,7 +59,11 @@ def _to_bytes(array: Array, datatype: str) -> bytes:
         return bytes(serialize_byte_tensor(array).item()) if array.size else b""
     if datatype == "BF16":
         # The upper half of a float32. Cut off, not rounded, because rounding could make it infinite.
-        return (np.ascontiguousarray(array, dtype="<f4").view("<u4") >> 16).astype("<u2").tobytes()
+        floats = np.ascontiguousarray(array, dtype="<f4")
+        halves = (floats.view("<u4") >> 16).astype("<u2")
+        # All that tells a NaN from infinity may stand in the lower half.
+        halves[np.isnan(floats)] |= 0x40
+        return halves.tobytes()
     return array.tobytes()
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from millrace_worker.input.record import Record
@@ -27,8 +26,3 @@ class ColumnBatch:
     def record_at(self, position: int) -> Record:
         """Answer one record, for whoever must name it or show it."""
         return Record(self.keys[position], self.lines[position], self.value_at(position))
-
-
-def all_finite(column: npt.NDArray[Any]) -> bool:
-    """Say whether a column holds no NaN and nothing infinite."""
-    return column.dtype.kind != "f" or bool(np.isfinite(column).all())

@@ -1,12 +1,12 @@
 """CSV after RFC 4180, with a header line.
 
 A cell that is a JSON number, boolean, null, list or object stands for that value, any other for its text, and an empty
-one for a field that is not there.
+one for a field that is not there. Where a field is known to be text, each cell stands for its text, also an empty one.
 """
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -31,6 +31,22 @@ class Header(NamedTuple):
     names: tuple[str, ...]
     end: int
     next_line: int
+
+
+class Columns(NamedTuple):
+    """Which columns are text, and which stand for what their cells look like."""
+
+    names: Sequence[str]
+    texts: frozenset[str]
+    others: Sequence[str]
+    at: Sequence[int]
+    """Where the others stand."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], texts: Collection[str]) -> "Columns":
+        """Tell the columns of a header apart."""
+        at = [i for i, name in enumerate(names) if name not in texts]
+        return cls(names, frozenset(names) & frozenset(texts), [names[i] for i in at], at)
 
 
 def read_header(beginning: bytes, *, delimiter: str, file: FileRef) -> Header:
@@ -68,18 +84,24 @@ def refuse_delimiter(delimiter: str) -> None:
         raise InputUnusable("a quote or a line end cannot separate the cells of CSV; correct csv.delimiter")
 
 
-def parse_rows(data: bytes, *, first_line: int, record_count: int, header: Header, delimiter: str) -> list[Parsed]:
-    """Parse all rows: together, or one by one where one of them is not as it should be."""
+def parse_rows(
+    data: bytes, *, first_line: int, record_count: int, header: Header, delimiter: str, texts: Collection[str] = ()
+) -> list[Parsed]:
+    """Parse all rows: together, or one by one where one of them is not as it should be.
+
+    `texts` names the fields whose cells stand for their text.
+    """
     csv.field_size_limit(MAX_LINE_BYTES)
-    if (parsed := _parse_together(data, first_line, header.names, delimiter)) and len(parsed) == record_count:
+    columns = Columns.of(header.names, texts)
+    if (parsed := _parse_together(data, first_line, columns, delimiter)) and len(parsed) == record_count:
         return parsed
     return [
-        _parse_one(data[start:end], line, header.names, delimiter)
+        _parse_one(data[start:end], line, columns, delimiter)
         for start, end, line in zip(*(part.tolist() for part in _spans(data, first_line, delimiter)), strict=True)
     ]
 
 
-def _parse_together(data: bytes, first_line: int, names: Sequence[str], delimiter: str) -> list[Parsed] | None:
+def _parse_together(data: bytes, first_line: int, columns: Columns, delimiter: str) -> list[Parsed] | None:
     parsed: list[Parsed] = []
     if len(data) > MAX_LINE_BYTES:
         return None
@@ -88,8 +110,8 @@ def _parse_together(data: bytes, first_line: int, names: Sequence[str], delimite
         reader = csv.reader(io.StringIO(data.decode(), newline="\n"), delimiter=delimiter, strict=True)
         line = first_line
         for row in reader:
-            if len(row) == len(names):
-                parsed.append((line, _values(names, row), None))
+            if len(row) == len(columns.names):
+                parsed.append((line, _values(columns, row), None))
             elif any(cell.strip() for cell in row) or len(row) > 1:
                 return None
             line = first_line + reader.line_num
@@ -99,15 +121,16 @@ def _parse_together(data: bytes, first_line: int, names: Sequence[str], delimite
     return parsed
 
 
-def _parse_one(raw: bytes, line: int, names: Sequence[str], delimiter: str) -> Parsed:
+def _parse_one(raw: bytes, line: int, columns: Columns, delimiter: str) -> Parsed:
     if len(raw) > MAX_LINE_BYTES:
         return line, raw[:SHOWN_BYTES].decode(errors="replace"), too_long("row", RecordError.MALFORMED_ROW)
     row, reason = _row(raw, delimiter)
-    if row is not None and len(row) != len(names):
-        reason = f"the row has {_count(len(row), 'cell')}, and the header names {_count(len(names), 'column')}"
+    named = len(columns.names)
+    if row is not None and len(row) != named:
+        reason = f"the row has {_count(len(row), 'cell')}, and the header names {_count(named, 'column')}"
     if row is not None and not reason:
         try:
-            return line, _values(names, row), None
+            return line, _values(columns, row), None
         except ValueError as error:
             reason = str(error)
     text = raw.decode(errors="replace").rstrip("\r\n")
@@ -136,8 +159,19 @@ def _reason(error: str) -> str:
     return f"the row is not CSV: {error}"
 
 
-def _values(names: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
+def _values(columns: Columns, row: Sequence[str]) -> dict[str, Any]:
     """Make a record of a row."""
+    if not columns.texts:
+        return _typed(columns.names, row)
+    rest = _typed(columns.others, [row[i] for i in columns.at]) if columns.at else {}
+    return {
+        name: cell if name in columns.texts else rest[name]
+        for name, cell in zip(columns.names, row, strict=True)
+        if name in columns.texts or name in rest
+    }
+
+
+def _typed(names: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
     joined = ",".join(row)
     # Most tables are numbers: one call for all of them. Quotes would be text, and commas more cells than there are.
     if '"' not in joined and joined.count(",") == len(row) - 1 and is_plain(encoded := joined.encode()):

@@ -21,12 +21,14 @@ from millrace_contracts.inputs import (
     RecordFormat,
     Shard,
 )
+from millrace_contracts.outputs import Output
 from millrace_contracts.shard_index import ENTRY_BYTES, Extent, pack, unpack
 from millrace_worker.errors import InputHasNoRecords, InputUnusable
 from millrace_worker.input.csv_rows import refuse_delimiter
 from millrace_worker.input.header import header_of
 from millrace_worker.input.lines import BYTE_ORDER_MARK, QuotedScanner, Scanner, Spans
-from millrace_worker.input.packing import library_missing
+from millrace_worker.input.own_output import without_own
+from millrace_worker.input.packing import compression_of, library_missing
 from millrace_worker.input.sources import Sources
 from millrace_worker.input.store import PIECE_BYTES, FileInput, Stream, where_is
 
@@ -39,8 +41,11 @@ MAX_SHARD_BYTES: Final = 64 * 1024 * 1024
 FILES_AT_ONCE: Final = 4
 """Each has some megabytes in memory."""
 
-_BINARY: Final = (b"\x1f\x8b", b"PAR1", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
+_PACKED: Final = {Compression.GZIP: b"\x1f\x8b", Compression.ZSTD: b"\x28\xb5\x2f\xfd"}
+_BINARY: Final = (b"PAR1", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
 _LOOKED_AT_BYTES: Final = 4096
+_STRANGE_BYTES: Final = 3
+"""So many prove nothing, however short the file is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +68,17 @@ class InputIndex:
         return (unpack(self.entries[at : at + ENTRY_BYTES]) for at in range(0, len(self.entries), ENTRY_BYTES))
 
 
-def index_input(source: Input, reading: Reading, *, records_per_task: int, sources: Sources) -> InputIndex:
-    """Cut an input into shards, or raise what is wrong with it."""
+def index_input(
+    source: Input, reading: Reading, *, records_per_task: int, sources: Sources, output: Output | None = None
+) -> InputIndex:
+    """Cut an input into shards, or raise what is wrong with it; what the job itself writes to `output` is none."""
     if isinstance(source, InlineInput):
         raise InputUnusable("inline records need no index")
     files: list[FileRef] = []
     if isinstance(source, KafkaInput):
         extents = _of_topic(source, records_per_task, sources)
     else:
-        files = sources.files(source)
+        files = without_own(sources.files(source), output)
         extents = _of_files(files, reading, records_per_task, sources)
     entries, total = bytearray(), 0
     for count, extent in enumerate(extents):
@@ -154,7 +161,7 @@ def _of_lines(file: FileRef, number: int, reading: Reading, size: int, sources: 
         scanner: Scanner | None = None
         for piece in _pieces(stream):
             if scanner is None:
-                _refuse_binary(piece, file)
+                _refuse_binary(piece, file, reading)
                 scanner, begin = _scanner(file, reading, piece, sources)
                 spans = scanner.feed(piece[begin:])
             else:
@@ -224,8 +231,20 @@ class _Cutter:
         self._count = 0
 
 
-def _refuse_binary(beginning: bytes, file: FileRef) -> None:
-    if b"\0" in beginning[:_LOOKED_AT_BYTES] or beginning.startswith(_BINARY):
+def _refuse_binary(beginning: bytes, file: FileRef, reading: Reading) -> None:
+    is_unpacked = compression_of(file, reading.compression) is not Compression.NONE
+    for packing, mark in _PACKED.items():
+        if beginning.startswith(mark):
+            raise InputUnusable(
+                f"{where_is(file)} is packed twice; correct it"
+                if is_unpacked
+                else f"{where_is(file)} is packed, and neither its name nor compression says so (with Content-Encoding "
+                f"a server may have done it); correct compression: {packing}"
+            )
+    looked_at = beginning[:_LOOKED_AT_BYTES]
+    # A few such bytes concern their own lines; among many, as in UTF-16 or an image, there are no lines.
+    strange = looked_at.count(0) and looked_at.count(0) + looked_at.decode(errors="replace").count("\ufffd")
+    if strange > max(_STRANGE_BYTES, len(looked_at) // 10) or beginning.startswith(_BINARY):
         raise InputUnusable(
             f"{where_is(file)} is not text in UTF-8; correct format or compression, or write one record a line in UTF-8"
         )

@@ -1,6 +1,6 @@
 """Read the records of a shard, from wherever it lies."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -8,21 +8,24 @@ from millrace_contracts.inputs import FileRef, FileShard, InlineShard, KafkaShar
 from millrace_contracts.results import RecordFailure
 from millrace_worker.errors import InputChanged, InputUnusable
 from millrace_worker.input.claim_files import changed
-from millrace_worker.input.columns import ColumnBatch, all_finite
+from millrace_worker.input.columns import ColumnBatch
 from millrace_worker.input.csv_rows import parse_rows
 from millrace_worker.input.header import header_of
 from millrace_worker.input.index import MAX_SHARD_BYTES
 from millrace_worker.input.jsonl import MAX_LINE_BYTES, parse_lines, parse_together
 from millrace_worker.input.packing import library_missing
-from millrace_worker.input.record import Parsed, Record, inputs_of, key_of, name_all, name_together
+from millrace_worker.input.record import Parsed, Record, key_of, name_all, name_together
 from millrace_worker.input.sources import Sources
 from millrace_worker.input.store import where_is
 
-__all__ = ["inputs_of", "read_columns", "read_shard"]
 
+def read_shard(
+    shard: Shard, reading: Reading, *, sources: Sources, texts: Collection[str] = ()
+) -> list[Record | RecordFailure]:
+    """Read the records of a shard in their order; one that is not usable is a failure of its own.
 
-def read_shard(shard: Shard, reading: Reading, *, sources: Sources) -> list[Record | RecordFailure]:
-    """Read the records of a shard in their order; one that is not usable is a failure of its own."""
+    `texts` are fields that are text, whatever that looks like: CSV itself does not tell text from numbers.
+    """
     source, key_field = shard.source, reading.key_field
     match source:
         case InlineShard():
@@ -35,7 +38,7 @@ def read_shard(shard: Shard, reading: Reading, *, sources: Sources) -> list[Reco
             # Kafka counts from 0.
             return name_all(parsed, origin=origin, key_field=key_field, first=0)
         case FileShard():
-            return _of_file(shard, source, reading, sources)
+            return _of_file(shard, source, reading, sources, texts)
 
 
 def read_columns(shard: Shard, reading: Reading, names: Sequence[str], *, sources: Sources) -> ColumnBatch | None:
@@ -47,7 +50,7 @@ def read_columns(shard: Shard, reading: Reading, names: Sequence[str], *, source
     columns = {}
     for name in names:
         array = _arrow().dense(table.column(name)) if name in table.column_names else None
-        if array is None or not all_finite(array):
+        if array is None:
             return None
         columns[name] = array
     lines = range(shard.first_line, shard.first_line + table.num_rows)
@@ -67,7 +70,9 @@ def name_of(file: FileRef) -> str:
     return file.name or PurePosixPath(file.uri.partition("?")[0]).name
 
 
-def _of_file(shard: Shard, source: FileShard, reading: Reading, sources: Sources) -> list[Record | RecordFailure]:
+def _of_file(
+    shard: Shard, source: FileShard, reading: Reading, sources: Sources, texts: Collection[str]
+) -> list[Record | RecordFailure]:
     origin, key_field = name_of(source.file), reading.key_field
     match reading.format:
         case RecordFormat.PARQUET:
@@ -80,6 +85,7 @@ def _of_file(shard: Shard, source: FileShard, reading: Reading, sources: Sources
                 record_count=shard.record_count,
                 header=header,
                 delimiter=reading.csv_delimiter,
+                texts=texts,
             )
         case RecordFormat.JSONL:
             data = _bytes(source, reading, sources)

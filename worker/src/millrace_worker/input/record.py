@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from millrace_contracts.errors import RecordError
-from millrace_contracts.inputs import TensorMapping
 from millrace_contracts.results import ErrorDetail, RecordFailure
 
 
@@ -82,17 +81,6 @@ def key_of(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     return str(value)
-
-
-def inputs_of(record: Record, mapping: Sequence[TensorMapping]) -> Mapping[str, Any]:
-    """Answer what the record gives each tensor; a tensor that is not mapped takes the field of its own name."""
-    if not mapping:
-        return record.value
-    inputs = dict(record.value)
-    for entry in mapping:
-        inputs.pop(entry.tensor, None)
-    inputs |= {entry.tensor: record.value[entry.field] for entry in mapping if entry.field in record.value}
-    return inputs
 
 
 def _failure(key: str, line: int, problem: Problem, value: Any) -> RecordFailure:

@@ -13,6 +13,7 @@ from typing import Final
 from celery.exceptions import SoftTimeLimitExceeded
 
 from millrace_contracts.errors import RecordError
+from millrace_contracts.inputs import RecordFormat
 from millrace_contracts.ledger import BeginShard
 from millrace_contracts.outputs import OutputJoin
 from millrace_contracts.results import RecordFailure
@@ -29,6 +30,7 @@ from millrace_worker.inference.predict import Limits
 from millrace_worker.inference.requests import BlockRequests
 from millrace_worker.inference.shard import ShardOutcome, Work, compute
 from millrace_worker.input.read import read_columns, read_shard
+from millrace_worker.input.record import Record
 from millrace_worker.ledger import FailureTally, ShardCounts
 from millrace_worker.logs import get_logger
 from millrace_worker.tasks.redrive import redrive
@@ -132,7 +134,12 @@ def _is_doubtful(outcome: ShardOutcome, remembered: ModelSignature) -> bool:
 def _attempt(task: ShardTask, context: Context, signature: ModelSignature, care: poison.Care | None) -> ShardOutcome:
     spec = task.spec
     rows = batches.request_rows(signature, spec.batching.max_batch_size)
-    encoding = Encoding(signature=signature, rows=rows, mapping=spec.reading.tensor_mapping)
+    encoding = Encoding(
+        signature=signature,
+        rows=rows,
+        mapping=spec.reading.tensor_mapping,
+        takes_nonfinite=spec.reading.format is RecordFormat.PARQUET,
+    )
     requests = BlockRequests(
         context.models(),
         signature,
@@ -165,14 +172,18 @@ def _attempt(task: ShardTask, context: Context, signature: ModelSignature, care:
 def _read(task: ShardTask, context: Context, encoding: Encoding, *, by_record: bool) -> Given:
     spec = task.spec
     if task.position is not None:
-        return [read_shard(task.shard, spec.reading, sources=context.sources)[task.position]]
+        return [_records(task, context, encoding)[task.position]]
     needs_records = by_record or spec.cache.mode != "Disabled" or spec.writing.join is OutputJoin.INPUT
     if not needs_records and encoding.signature.batches:
         columns = read_columns(task.shard, spec.reading, encoding.field_names, sources=context.sources)
         # What does not fit as a whole is read by record: then each says what is wrong with it.
         if columns is not None and fit_columns(columns.columns, encoding.signature, encoding.fields) is not None:
             return columns
-    return read_shard(task.shard, spec.reading, sources=context.sources)
+    return _records(task, context, encoding)
+
+
+def _records(task: ShardTask, context: Context, encoding: Encoding) -> list[Record | RecordFailure]:
+    return read_shard(task.shard, task.spec.reading, sources=context.sources, texts=encoding.text_fields)
 
 
 def _sender(

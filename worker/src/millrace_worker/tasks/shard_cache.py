@@ -7,6 +7,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from millrace_contracts.models import serving_key
+from millrace_contracts.outputs import ResultFormat
 from millrace_contracts.predictions import CachedAnswer, cache_key
 from millrace_contracts.tasks import JobSpec
 from millrace_worker.context import Context
@@ -31,6 +32,8 @@ class ShardCache:
         self._context = context
         self._is_used = spec.cache.mode != "Disabled" and not spec.dry_run
         self._parameters = {**spec.parameters, **_form(spec)}
+        mapped = {entry.tensor: entry.field for entry in spec.reading.tensor_mapping}
+        self._fields = {one.name: mapped.get(one.name, one.name) for one in signature.inputs}
 
     def known(self, given: Given) -> dict[int, Mapping[str, Any]]:
         """Answer the outputs of the records that the version that serves now has answered before."""
@@ -42,7 +45,7 @@ class ShardCache:
             if isinstance(record, Record) and (key := self._key(record, version)):
                 keys[i] = key
         found = self._context.prediction_cache.look_up(set(keys.values()))
-        return {i: found[key].outputs for i, key in keys.items() if key in found}
+        return {i: found[key].outputs for i, key in keys.items() if key in found and self._is_whole(found[key])}
 
     def store(self, given: Given, done: Outcomes[Block, Answer]) -> None:
         """Keep what the model said, under the version that said it."""
@@ -58,11 +61,18 @@ class ShardCache:
                     entries[key] = CachedAnswer(model_version=version, outputs=outputs)
         self._context.prediction_cache.store(entries, ttl_seconds=self._spec.cache.ttl_seconds)
 
+    def _is_whole(self, answer: CachedAnswer) -> bool:
+        """Say whether the cache kept all that a result will say: JSON has no NaN, columns of Parquet do."""
+        is_json = self._spec.writing.format is not ResultFormat.PARQUET
+        return is_json or all(map(codec.says_all, answer.outputs.values()))
+
     def _key(self, record: Record, version: str) -> str:
+        # Names and labels differ where the model sees the same.
+        inputs = {name: record.value[field] for name, field in self._fields.items() if field in record.value}
         try:
-            return cache_key(self._spec.model.name, version, record.value, self._parameters)
+            return cache_key(self._spec.model.name, version, inputs, self._parameters)
         except ValueError:
-            # A field that no model reads may hold what JSON cannot name; such a record is computed each time.
+            # NaN is nothing that JSON could name; such a record is computed each time.
             return ""
 
     def _serving(self) -> str:
@@ -80,11 +90,8 @@ class ShardCache:
 
 
 def _form(spec: JobSpec) -> dict[str, str]:
-    """Set apart what is not the whole answer to the whole record; all else is shared with single predictions."""
+    """Set apart what is not the whole answer; all else is shared with single predictions."""
     form = {}
     if spec.outputs:
         form["millrace-outputs"] = json.dumps(sorted(spec.outputs))
-    if spec.reading.tensor_mapping:
-        mapping = sorted((entry.tensor, entry.field) for entry in spec.reading.tensor_mapping)
-        form["millrace-mapping"] = json.dumps(mapping)
     return form

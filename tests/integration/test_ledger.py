@@ -206,6 +206,14 @@ def test_a_failure_budget_that_is_exceeded_stops_the_job(
     assert ["FailureBudgetExceeded", message] == tasks.read("stop_reason", "stop_message")
 
 
+def test_a_shard_that_was_at_work_while_its_ledger_was_lost_does_not_count_in_the_new_one(redis: Redis) -> None:
+    tasks = Tasks(redis)
+    tasks.submit(epoch=1_000)
+    tasks.begin_dispatch()
+    assert not tasks.finish(0, epoch=7).counts
+    assert tasks.finish(0, epoch=1_000).counts
+
+
 @pytest.mark.parametrize("budget", [{"max_failed_records": 4}, {"max_failed_percent": 39, "min_records": 11}, {}])
 def test_a_failure_budget_that_is_kept_stops_nothing(redis: Redis, budget: dict[str, int]) -> None:
     tasks = Tasks(redis).dispatched(**budget)

@@ -67,7 +67,7 @@ class Tasks:
     def release(self, shard: int, waiting_for: str = "Triton is away") -> None:
         self.ledger.release_shard(self.uid, shard, waiting_for=waiting_for)
 
-    def finish(self, shard: int, *, failed: int = 0, **more: Any) -> Finished:
+    def finish(self, shard: int, *, failed: int = 0, epoch: int | None = None, **more: Any) -> Finished:
         tally = FailureTally(count=failed, message="wrong shape", key=f"k{shard}")
         counts = ShardCounts(
             planned=RECORDS_PER_SHARD,
@@ -76,7 +76,7 @@ class Tasks:
             model_version="1",
             failures={RecordError.INVALID_RECORD: tally} if failed else {},
         )
-        return self.ledger.finish_shard(self.uid, shard, replace(counts, **more))
+        return self.ledger.finish_shard(self.uid, shard, replace(counts, **more), epoch=epoch)
 
     def finalize(self) -> bool:
         return self.ledger.finalized(self.uid, manifest_uri="manifest")

@@ -174,7 +174,7 @@ class BeginShard:
 SUBMIT: Final = """
 -- KEYS: job, jobs.  ARGV: uid, namespace, name, now, epoch (may be left out).  Answers 1 if the ledger is new, else 0.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if ARGV[5] then redis.call('HSET', KEYS[1], 'epoch', ARGV[5]) end
+if ARGV[5] then redis.call('HSET', KEYS[1], 'epoch', ARGV[5], 'born', ARGV[5]) end
 redis.call('HSET', KEYS[1], 'namespace', ARGV[2], 'name', ARGV[3], 'state', 'submitted', 'submitted_at', ARGV[4])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. '/' .. ARGV[3])
 return 1
@@ -182,7 +182,8 @@ return 1
 """Make a job's ledger, once. `jobs` is outside the hash tag: on Redis Cluster the operator runs its HSET apart.
 
 A ledger that is made anew, because Redis lost the first, begins in an epoch above all that it can have had: the time in
-seconds. So what was published before is stale.
+seconds. So what was published before is stale, and a shard that was at work meanwhile does not count: the input may
+have been cut in another way since.
 """
 
 BEGIN_DISPATCH: Final = """
@@ -296,12 +297,12 @@ FINISH_SHARD: Final = (
     + """
 -- KEYS: job, done, inflight, starts, failures, feeds, suspects, parts.
 -- ARGV: shard, succeeded, failed, retried, now, model_version, failures as JSON {code: {count, message, key}},
---       planned records, cached, ignored, parts as JSON (or ''), dead-lettered.
+--       planned records, cached, ignored, parts as JSON (or ''), dead-lettered, epoch of the task (or '').
 -- Answers {0 if the shard was counted before or the job is gone, 1 if it counts, 2 if it counts and was the last;
 --          index of the next shard, which this one is to publish, or -1; epoch of that publication}.
 local job, shard = KEYS[1], ARGV[1]
-local state = redis.call('HGET', job, 'state')
-if not state then return {0, -1, 0} end
+local state, born = unpack(redis.call('HMGET', job, 'state', 'born'))
+if not state or (born and ARGV[13] ~= '' and tonumber(ARGV[13]) < tonumber(born)) then return {0, -1, 0} end
 if redis.call('SETBIT', KEYS[2], shard, 1) == 1 then
   -- What it wrote replaced what the first wrote.
   if ARGV[11] ~= '' and state ~= 'finalized' then redis.call('HSET', KEYS[8], shard, ARGV[11]) end

@@ -22,7 +22,7 @@ def finish(task: ShardTask, context: Context, counts: ShardCounts) -> bool:
     spec, index = task.spec, task.shard.index
     if spec.checkpoint:
         context.destination(spec).write_checkpoint(index, write_checkpoint(task.shard, counts))
-    finished = context.ledger.finish_shard(spec.job.uid, index, counts)
+    finished = context.ledger.finish_shard(spec.job.uid, index, counts, epoch=task.epoch)
     if finished.was_last:
         context.publisher.publish_finalize(FinalizeTask(spec=spec))
     elif finished.next_shard is not None:

@@ -196,8 +196,8 @@ class Ledger:
         with translated():
             self._wait(keys=[contract.job_key(uid)], args=[waiting_for])
 
-    def finish_shard(self, uid: str, shard: int, counts: ShardCounts) -> Finished:
-        """Count the shard once."""
+    def finish_shard(self, uid: str, shard: int, counts: ShardCounts, *, epoch: int | None = None) -> Finished:
+        """Count the shard once; one of an epoch before the ledger was made does not count."""
         failures = {
             str(code): {"count": tally.count, "message": tally.message, "key": tally.key}
             for code, tally in counts.failures.items()
@@ -206,7 +206,7 @@ class Ledger:
         ending = (contract.failures_key, contract.feeds_key, contract.suspects_key, contract.parts_key)
         arguments: list[str | int] = [shard, counts.succeeded, counts.failed, counts.retried, self._time()]
         arguments += [counts.model_version, json.dumps(failures), counts.planned, counts.cached, counts.ignored]
-        arguments += [_parts(counts.parts), counts.dead_lettered]
+        arguments += [_parts(counts.parts), counts.dead_lettered, "" if epoch is None else epoch]
         with translated():
             answer = self._finish_shard(keys=[make(uid) for make in (*beginning, *ending)], args=arguments)
             outcome, following, epoch = (int(number) for number in answer)

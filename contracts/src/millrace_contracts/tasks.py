@@ -17,7 +17,15 @@ RUN_PIPELINE: Final = "millrace.run_pipeline"
 SUBMIT_JOB: Final = "millrace.submit_job"
 
 DEFAULT_PRIORITY: Final = 4
-"""What a quorum queue gives a message that names none."""
+"""Of a job; up to here its messages have no priority over any task of Celery, which names 0 where nobody says more."""
+
+
+def message_priority(priority: int) -> int:
+    """Answer the priority of a job's messages in a quorum queue, where a higher one goes strictly first.
+
+    A job of the default priority must not be in front of tasks that name none: they would wait for its end.
+    """
+    return max(0, priority - DEFAULT_PRIORITY)
 
 
 class JobRef(Payload):
@@ -123,7 +131,7 @@ class JobSpec(Payload):
     cache: CacheUse = CacheUse()
     request_timeout_seconds: int = Field(default=60, ge=1, le=3600)
     priority: int = Field(default=DEFAULT_PRIORITY, ge=0, le=9)
-    """Of the job's messages in the queue; higher goes first."""
+    """Above 4 the job's messages go before those of less; up to 4 they take turns with all other tasks of the queue."""
     dry_run: bool = False
     """Read and check every record against the model, and compute nothing; errors are written, results are not."""
     checkpoint: bool = True

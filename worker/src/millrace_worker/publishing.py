@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from millrace_contracts.payload import Payload
 from millrace_contracts.predictions import PREDICT, Prediction, PredictTask
-from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, ShardTask
+from millrace_contracts.tasks import FINALIZE, PREDICT_SHARD, FinalizeTask, ShardTask, message_priority
 from millrace_worker import topology
 from millrace_worker.broker.kinds import BrokerKind
 from millrace_worker.errors import BrokerUnavailable
@@ -36,7 +36,7 @@ class Publisher:
     def publish_shard(self, task: ShardTask) -> None:
         """Publish one shard to the pool's queue, with the priority of its job."""
         task_id = f"{task.spec.job.uid}:shard:{task.shard.index}"
-        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue, priority=task.spec.priority)
+        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue, priority=message_priority(task.spec.priority))
 
     def publish_finalize(self, task: FinalizeTask) -> None:
         """Publish the last task of a job to the system queue; to do so twice is harmless."""

@@ -36,7 +36,8 @@ class Publisher:
     def publish_shard(self, task: ShardTask) -> None:
         """Publish one shard to the pool's queue, with the priority of its job."""
         task_id = f"{task.spec.job.uid}:shard:{task.shard.index}"
-        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue, priority=message_priority(task.spec.priority))
+        priority = message_priority(task.spec.priority)
+        self._publish(PREDICT_SHARD, task, task_id=task_id, queue=task.spec.queue, priority=priority)
 
     def publish_finalize(self, task: FinalizeTask) -> None:
         """Publish the last task of a job to the system queue; to do so twice is harmless."""

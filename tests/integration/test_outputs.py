@@ -95,6 +95,20 @@ def test_a_job_leaves_its_parts_and_a_manifest_under_its_prefix(
         destination(uri, uid="another").prepare()
 
 
+def test_a_prefix_belongs_to_one_job_at_a_time(store: ObjectStoreServer) -> None:
+    uri = "s3://results/shared"
+    former = destination(uri)
+    for each in (former, destination(uri)):
+        each.prepare()
+    with pytest.raises(OutputUnwritable, match="is being written by job"):
+        destination(uri, uid="another").prepare()
+    assert not ObjectFolder(STORE, uri=uri).create(".millrace-job", b"{}")
+    destination(uri, uid="another", existing_results="Replace").prepare()
+    with pytest.raises(OutputUnwritable, match="was taken over by job"):
+        former.write_shard(0, columns(1), [])
+    assert {".millrace-job"} == store.list("results", "shared/")
+
+
 def lines_of(data: bytes) -> list[int]:
     if data.startswith(b"PAR1"):
         return list(pq.read_table(io.BytesIO(data))["line"].to_pylist())

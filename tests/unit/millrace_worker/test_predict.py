@@ -115,6 +115,27 @@ def test_an_outage_longer_than_patience_gives_the_shard_back() -> None:
         predict(batches_of(10, 4), send=send, limits=LIMITS, pace=PACE)
 
 
+def test_while_requests_take_too_long_fewer_are_under_way() -> None:
+    busiest: list[int] = []
+    under_way, lock = 0, threading.Lock()
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        nonlocal under_way
+        with lock:
+            under_way += 1
+            busiest.append(under_way)
+        threading.Event().wait(0.002)
+        with lock:
+            under_way -= 1
+        raise BatchFailed(f"too slow: {positions}", status="DEADLINE_EXCEEDED")
+
+    limits = Limits(requests_in_flight=4, retries_per_record=0)
+    outcomes = predict(batches_of(32, 1), send=send, limits=limits, pace=PACE)
+    assert all(isinstance(outcome, NotPredicted) for outcome in outcomes.values())
+    assert 4 == max(busiest)
+    assert 1 == max(busiest[16:])
+
+
 def test_a_batch_that_is_too_slow_is_made_smaller() -> None:
     model = Model()
 

@@ -115,4 +115,10 @@ class Context:
 
     def destination(self, spec: JobSpec) -> Destination:
         """Answer where the job's results go."""
-        return open_destination(spec, claims=self.claims, client=self.redis, kafka=lambda: self.kafka)
+        return open_destination(
+            spec,
+            claims=self.claims,
+            client=self.redis,
+            kafka=lambda: self.kafka,
+            is_active=self.ledger.is_active,
+        )

@@ -34,6 +34,10 @@ from millrace_operator.reporting import metrics as operator_metrics
 LOOP: Final = "jobs"
 PATIENCE_SECONDS: Final = 1.0
 """How long a look waits for its writes; an API that is slower than that must not delay what is decided next."""
+HURRY_SECONDS: Final = 3.0
+HURRIED_PAUSE_SECONDS: Final = 0.2
+"""After something was done for a job it is looked at more often for a while: a small one is over before the next look,
+and whoever applied it waits to be told."""
 _WRITES_AT_A_TIME: Final = 4
 """Of news, and as many of mere counts: somebody waits for a job that has ended, and counts must not be in the way."""
 
@@ -116,6 +120,7 @@ class JobLoop:
         self._news = asyncio.Semaphore(_WRITES_AT_A_TIME)
         self._counts = asyncio.Semaphore(_WRITES_AT_A_TIME)
         self._writing: dict[str, asyncio.Task[None]] = {}
+        self._hurries_until = 0.0
 
     async def look_once(self) -> None:
         """Advance every job by one step."""
@@ -130,6 +135,8 @@ class JobLoop:
         self._context.held_back.tell(self._held_back.count(jobs, ledgers))
         steps = {uid: step for uid, job in jobs.items() if (step := await self._act(job, ledgers, pools)) is not None}
         changed = [uid for uid, step in steps.items() if step.actions and uid in ledgers]
+        if changed:
+            self._hurries_until = now + HURRY_SECONDS
         ledgers |= await self._ledgers.read_all(changed)
         steps |= {uid: step for uid in changed if (step := self._decide(jobs[uid], ledgers, pools)) is not None}
         for uid, step in steps.items():
@@ -139,6 +146,11 @@ class JobLoop:
         self._tally.count_jobs(self._roster.states)
         if any(isinstance(ledger, LedgerUnknown) for ledger in ledgers.values()):
             operator_metrics.count_observation_failure("ledger")
+
+    def pause_seconds(self) -> float:
+        """Say how long after the beginning of a look the next one is due."""
+        usual = self._context.settings.job_loop_seconds
+        return min(usual, HURRIED_PAUSE_SECONDS) if self._now() < self._hurries_until else usual
 
     def _forget_all_but(self, uids: set[str]) -> None:
         self._executor.begin_pass(uids)
@@ -246,4 +258,4 @@ async def run_job_loop(context: JobLoopContext) -> None:
                 log.exception("jobs not looked at")
             operator_metrics.observe_loop(LOOP, context.clock.monotonic_seconds() - began)
         elapsed = context.clock.monotonic_seconds() - began
-        await asyncio.sleep(max(0.05, context.settings.job_loop_seconds - elapsed))
+        await asyncio.sleep(max(0.05, loop.pause_seconds() - elapsed))

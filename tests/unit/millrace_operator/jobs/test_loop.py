@@ -17,7 +17,7 @@ from millrace_contracts.tasks import NotifyTask, PlanTask
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.errors import KubernetesError, PublishError
 from millrace_operator.jobs.ledger import LedgerUnreachable
-from millrace_operator.jobs.loop import JobLoop
+from millrace_operator.jobs.loop import HURRIED_PAUSE_SECONDS, JobLoop
 from millrace_operator.jobs.readings import Ledger, LedgerMissing, LedgerReading, LedgerUnknown
 from millrace_operator.jobs.steps import JobEvent
 
@@ -105,7 +105,7 @@ class Cluster:
     on_publish: Callable[[], None] = lambda: None
     moment: datetime = datetime(2027, 1, 15, 8, tzinfo=UTC)
     settings: Any = field(
-        default_factory=lambda: SimpleNamespace(namespaces=("millrace",), status_interval_seconds=5.0)
+        default_factory=lambda: SimpleNamespace(namespaces=("millrace",), job_loop_seconds=1.0, status_interval_seconds=5.0)
     )
 
     # the context
@@ -220,6 +220,15 @@ def test_one_look_submits_publishes_and_reports_queued() -> None:
     rig = Rig(job_body())
     rig.look()
     assert (1, "Queued", ["Submitted"]) == (len(rig.cluster.plans), rig.status["state"], rig.cluster.events)
+
+
+def test_after_something_was_done_for_a_job_the_next_looks_come_soon() -> None:
+    rig = Rig(job_body())
+    before = rig.loop.pause_seconds()
+    rig.look()
+    assert (1.0, HURRIED_PAUSE_SECONDS) == (before, rig.loop.pause_seconds())
+    rig.look(5)
+    assert 1.0 == rig.loop.pause_seconds()
 
 
 def test_a_job_that_does_not_change_is_not_written_again() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from millrace_contracts.inputs import ClaimInput, Compression, FileRef, Reading, RecordFormat
-from millrace_contracts.outputs import ClaimOutput, RedisOutput
 from millrace_worker.errors import InputChanged, InputHasNoRecords, InputMissing, InputUnusable, StorageUnavailable
 from millrace_worker.input import claim_files, index, sources
 from millrace_worker.input.claim_files import ClaimFiles
@@ -77,29 +76,6 @@ def test_a_link_in_a_folder_never_leads_out_of_the_claim(folder: Path, files: So
     (folder / "link").symlink_to(folder.parent / "secret")
     with pytest.raises(InputUnusable, match="leads out of claim"):
         plan(files, ".")
-
-
-@pytest.mark.parametrize("below", ["out", "x/out", "."])
-def test_what_a_job_writes_is_never_its_input(folder: Path, files: Sources, below: str) -> None:
-    own = ["part-00000.jsonl", "errors/part-00000.jsonl", "manifest.json", "redriven/part-00001-00002.jsonl"]
-    own += [".checkpoints/u/00000.json", ".part-00003.jsonl.k3.tmp"]
-    others = ["a.jsonl", "x/part-00000.jsonl", "out-of-order/part-00000.jsonl", "x/out/more.jsonl"]
-    for name in [*others, *(f"{below}/{name}" for name in own)]:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(LINES)
-    source = ClaimInput(claim_name="data", path="./", includes=["**"])
-    output = ClaimOutput(claim_name="data", path=f"/{below}/")
-    found = index_input(source, Reading(), records_per_task=9, sources=files, output=output)
-    assert set(others) == {file.name for file in found.files}
-    elsewhere = index_input(source, Reading(), records_per_task=9, sources=files, output=RedisOutput())
-    assert len(others) + len(own) == len(elsewhere.files)
-
-
-def test_an_input_of_nothing_but_what_the_job_would_replace_is_refused(folder: Path, files: Sources) -> None:
-    (folder / "part-00000.jsonl").write_bytes(LINES)
-    source, output = (kind(claim_name="data", path=".") for kind in (ClaimInput, ClaimOutput))
-    with pytest.raises(InputMissing, match=r"output would replace .* give output another"):
-        index_input(source, Reading(), records_per_task=9, sources=files, output=output)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,13 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "data" / "out"
 
 
-def destination(out: Path, *, uid: str = "u", dry_run: bool = False, **writing: Any) -> FileResults:
+def destination(
+    out: Path, *, uid: str = "u", dry_run: bool = False, alive: Collection[str] = ("u", "other"), **writing: Any
+) -> FileResults:
     folder = ClaimFolder(Claims(out.parents[1]), claim="data", path="out")
-    return FileResults(folder, uid=uid, writing=Writing(**writing), dry_run=dry_run)
+    return FileResults(
+        folder, uid=uid, job=f"n/{uid}", writing=Writing(**writing), dry_run=dry_run, is_active=set(alive).__contains__
+    )
 
 
 def result(line: int) -> Result:
@@ -47,6 +52,53 @@ def manifest(uid: str = "u") -> Manifest:
 
 def files(out: Path) -> set[str]:
     return {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
+
+
+def test_a_folder_belongs_to_one_job_at_a_time(out: Path) -> None:
+    destination(out).prepare()
+    destination(out).prepare()
+    with pytest.raises(OutputUnwritable, match=r'is being written by job "n/u" \(uid u\); choose another path'):
+        destination(out, uid="other").prepare()
+    parts = destination(out).write_shard(0, [result(1)], [])
+    destination(out).write_manifest(manifest(), parts={0: parts})
+    assert {"manifest.json", "part-00000.jsonl"} == files(out)
+
+
+@pytest.mark.parametrize("existing", list(ExistingResults))
+@pytest.mark.parametrize("name", ["part-00005.jsonl", "part-00000.parquet", "errors/part-00001.jsonl"])
+def test_files_that_no_job_wrote_are_neither_replaced_nor_removed(
+    out: Path, name: str, existing: ExistingResults
+) -> None:
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text("somebody's")
+    with pytest.raises(OutputUnwritable, match=f"{name} first of 1"):
+        destination(out, existing_results=existing).prepare()
+    assert {name} == files(out)
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b'{"uid": "u", "job": "n/u"}'])
+def test_what_a_job_left_that_ended_without_a_manifest_keeps_nobody_out(out: Path, left: bytes) -> None:
+    destination(out).prepare()
+    (out / ".millrace-job").write_bytes(left)
+    destination(out, uid="other", alive=["other"]).prepare()
+    with pytest.raises(OutputUnwritable, match="is being written"):
+        destination(out, uid="third").prepare()
+
+
+def test_a_job_whose_folder_was_taken_over_writes_no_more_into_it(out: Path) -> None:
+    former, newcomer = destination(out), destination(out, uid="other", existing_results=ExistingResults.REPLACE)
+    former.prepare()
+    parts = former.write_shard(0, [result(1)], [])
+    newcomer.prepare()
+    taken = r'was taken over by job "n/other" \(uid other\)'
+    with pytest.raises(OutputUnwritable, match=taken):
+        destination(out).write_shard(1, [result(2)], [])
+    with pytest.raises(OutputUnwritable, match=taken):
+        former.write_manifest(manifest(), parts={0: parts})
+    newcomer.write_manifest(manifest("other"), parts={0: newcomer.write_shard(0, [result(3)], [])})
+    with pytest.raises(OutputUnwritable, match="holds the results of job"):
+        former.write_manifest(manifest(), parts={0: parts})
+    assert {"manifest.json", "part-00000.jsonl"} == files(out)
 
 
 def test_a_part_is_described_as_it_lies_there(out: Path) -> None:
@@ -158,7 +210,7 @@ def test_a_dry_run_writes_errors_only_and_leaves_its_folder_to_the_real_job(out:
     to.write_manifest(manifest("dry"), parts={0: to.write_shard(0, [result(1)], [failure(2)])})
     assert {"errors/part-00000.jsonl", "manifest.json"} == files(out)
     destination(out, uid="real").prepare()
-    assert {"errors/part-00000.jsonl"} == files(out)
+    assert {".millrace-job", "errors/part-00000.jsonl"} == files(out)
 
 
 def test_a_record_that_came_back_has_a_file_of_its_own_in_the_manifest(out: Path) -> None:

@@ -226,6 +226,9 @@ class _Run(Generic[B, A]):
             answer = future.result()
         except BatchError as error:
             self._answered()
+            if error.status == "DEADLINE_EXCEEDED":
+                # Perhaps it is not the records but the load.
+                self.allowed = max(1, self.allowed // 2)
             if self.limits.isolates and len(one.batch) > 1:
                 self.waiting.extendleft(map(_Try, reversed(_halves(one.batch))))
             else:

@@ -1,13 +1,16 @@
 """Requests of one task to one model, and which version answered which record."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from millrace_contracts.predictions import Parameters
-from millrace_worker.errors import BatchFailed, ModelUnsuitable
+from millrace_worker.errors import BatchFailed, ModelUnsuitable, TritonTooSlow
 from millrace_worker.inference import codec
 from millrace_worker.inference.blocks import Block
 from millrace_worker.inference.model import Answer, ModelClient, ModelSignature
+
+LOOK_SECONDS: Final = 5.0
+"""Enough for a Triton that is well to describe a model, however busy the model is."""
 
 
 class BlockRequests:
@@ -33,6 +36,19 @@ class BlockRequests:
         self._timeout_seconds = timeout_seconds
         self._parameters = parameters
         self._outputs = outputs
+
+    def send_or_fail(self, block: Block) -> Answer:
+        """Send one request; that it takes too long is a failure of its records, unless Triton answers nobody."""
+        try:
+            return self.send(block)
+        except TritonTooSlow as error:
+            # Where Triton is away or hangs, this raises TritonUnavailable, which costs no record anything.
+            self._models.describe(self._signature.name, self._signature.requested_version, timeout_seconds=LOOK_SECONDS)
+            raise BatchFailed(
+                f'model "{self._signature.name}" did not answer within requestTimeoutSeconds '
+                f"({self._timeout_seconds:g} s)",
+                status="DEADLINE_EXCEEDED",
+            ) from error
 
     def send(self, block: Block) -> Answer:
         """Send one request."""
@@ -73,6 +89,6 @@ class Requests:
     def send(self, positions: tuple[int, ...]) -> list[dict[str, Any]]:
         """Send one request and answer the outputs of each of its records."""
         request = codec.join([self._encoded[position] for position in positions], self._signature)
-        answer = self._requests.send(Block(positions, request))
+        answer = self._requests.send_or_fail(Block(positions, request))
         self.versions.update(dict.fromkeys(positions, answer.model_version))
         return codec.split(answer, self._signature, row_count=len(positions))

@@ -105,13 +105,14 @@ def _parse_together(data: bytes, first_line: int, columns: Columns, delimiter: s
     parsed: list[Parsed] = []
     if len(data) > MAX_LINE_BYTES:
         return None
+    names, width, has_texts = columns.names, len(columns.names), bool(columns.texts)
     try:
         # Only "\n" ends a line here, as for the index.
         reader = csv.reader(io.StringIO(data.decode(), newline="\n"), delimiter=delimiter, strict=True)
         line = first_line
         for row in reader:
-            if len(row) == len(columns.names):
-                parsed.append((line, _values(columns, row), None))
+            if len(row) == width:
+                parsed.append((line, _values(columns, row) if has_texts else _typed(names, row), None))
             elif any(cell.strip() for cell in row) or len(row) > 1:
                 return None
             line = first_line + reader.line_num

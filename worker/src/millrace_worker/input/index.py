@@ -21,13 +21,11 @@ from millrace_contracts.inputs import (
     RecordFormat,
     Shard,
 )
-from millrace_contracts.outputs import Output
 from millrace_contracts.shard_index import ENTRY_BYTES, Extent, pack, unpack
 from millrace_worker.errors import InputHasNoRecords, InputUnusable
 from millrace_worker.input.csv_rows import refuse_delimiter
 from millrace_worker.input.header import header_of
 from millrace_worker.input.lines import BYTE_ORDER_MARK, QuotedScanner, Scanner, Spans
-from millrace_worker.input.own_output import without_own
 from millrace_worker.input.packing import compression_of, library_missing
 from millrace_worker.input.sources import Sources
 from millrace_worker.input.store import PIECE_BYTES, FileInput, Stream, where_is
@@ -68,17 +66,15 @@ class InputIndex:
         return (unpack(self.entries[at : at + ENTRY_BYTES]) for at in range(0, len(self.entries), ENTRY_BYTES))
 
 
-def index_input(
-    source: Input, reading: Reading, *, records_per_task: int, sources: Sources, output: Output | None = None
-) -> InputIndex:
-    """Cut an input into shards, or raise what is wrong with it; what the job itself writes to `output` is none."""
+def index_input(source: Input, reading: Reading, *, records_per_task: int, sources: Sources) -> InputIndex:
+    """Cut an input into shards, or raise what is wrong with it."""
     if isinstance(source, InlineInput):
         raise InputUnusable("inline records need no index")
     files: list[FileRef] = []
     if isinstance(source, KafkaInput):
         extents = _of_topic(source, records_per_task, sources)
     else:
-        files = without_own(sources.files(source), output)
+        files = sources.files(source)
         extents = _of_files(files, reading, records_per_task, sources)
     entries, total = bytearray(), 0
     for count, extent in enumerate(extents):

@@ -69,9 +69,14 @@ _STORE = ObjectStore()
 
 
 def open_destination(
-    spec: JobSpec, *, claims: Claims, client: redis.Redis, kafka: Callable[[], KafkaSender]
+    spec: JobSpec,
+    *,
+    claims: Claims,
+    client: redis.Redis,
+    kafka: Callable[[], KafkaSender],
+    is_active: Callable[[str], bool] = lambda _: True,
 ) -> Destination:
-    """Answer the destination that the job asks for."""
+    """Answer the destination that the job asks for; `is_active` says of the uid of another whether it is under way."""
     output, writing = spec.output, spec.writing
     if isinstance(output, RedisOutput):
         return RedisResults(
@@ -87,7 +92,14 @@ def open_destination(
             join=writing.join,
             dry_run=spec.dry_run,
         )
-    return FileResults(_folder(output, claims), uid=spec.job.uid, writing=writing, dry_run=spec.dry_run)
+    return FileResults(
+        _folder(output, claims),
+        uid=spec.job.uid,
+        job=f"{spec.job.namespace}/{spec.job.name}",
+        writing=writing,
+        dry_run=spec.dry_run,
+        is_active=is_active,
+    )
 
 
 def _folder(output: ClaimOutput | ObjectStoreOutput, claims: Claims) -> Folder:

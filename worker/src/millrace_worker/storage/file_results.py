@@ -2,14 +2,16 @@
 
 A shard's files have its number, so a shard that is written again replaces them, and in the order of their names they
 are in the order of the input; so are the records in each.
+
+A folder belongs to one job: while it is written to, the one that .millrace-job names, then the one of the manifest.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from millrace_contracts.outputs import ExistingResults, ResultFormat, Writing
 from millrace_contracts.results import (
@@ -30,17 +32,37 @@ from millrace_worker.storage.json_lines import failure_lines, result_lines
 from millrace_worker.storage.outcome import Results
 
 CHECKPOINTS_FOLDER: Final = ".checkpoints"
+OWNER_FILE: Final = ".millrace-job"
 _PART: Final = re.compile(r"(?:errors/)?part-\d{5,}\.(?:jsonl|parquet)")
 _CHECKPOINT: Final = re.compile(r"(\d{5,})\.json")
 _OWN_FOLDERS: Final = ("", ERRORS_FOLDER, REDRIVEN_FOLDER, f"{REDRIVEN_FOLDER}/{ERRORS_FOLDER}")
 
 
+class _Owner(BaseModel):
+    """Whose the folder is while it is written to."""
+
+    uid: str = ""
+    job: str = ""
+
+
 class FileResults:
     """The files of one job in one folder."""
 
-    def __init__(self, folder: Folder, *, uid: str, writing: Writing, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        uid: str,
+        writing: Writing,
+        job: str = "",
+        dry_run: bool = False,
+        is_active: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._folder = folder
         self._uid = uid
+        self._job = job
+        self._is_active = is_active
+        """Says of a uid whether its job is under way."""
         self._writing = writing
         self._dry_run = dry_run
         self._checkpoints = f"{CHECKPOINTS_FOLDER}/{uid}"
@@ -52,28 +74,80 @@ class FileResults:
         return self._folder.uri
 
     def prepare(self) -> None:
-        """See that the folder can be written and holds no other job's results."""
+        """See that the folder can be written, and take it unless it is another job's."""
         self._folder.check_writable()
         if self._writing.format == ResultFormat.PARQUET:
             _parquet()
+        other = self._other_manifest()
+        if other is not None and not other.dry_run and self._writing.existing_results == ExistingResults.REFUSE:
+            raise self._held_by(other)
+        self._refuse_files_of_others()
+        self._take()
+        if other is not None:
+            # Where it stands, all is there: it goes before the first part that is not of its job.
+            self._folder.remove([MANIFEST_FILE])
+
+    def _refuse_files_of_others(self) -> None:
+        """Refuse a folder with files that would be taken for parts and that no job of ours answers for.
+
+        They may be anybody's, the input among them: much writes files of these names.
+        """
+        if any(self._folder.get(name) is not None for name in (OWNER_FILE, MANIFEST_FILE)):
+            return
+        foreign = sorted(name for name in self._sizes() if _PART.fullmatch(name))
+        if foreign:
+            raise OutputUnwritable(
+                f"{self.uri} holds files that no job is known to have written, {foreign[0]} first of {len(foreign)}, "
+                "and results would take their place; choose another path"
+            )
+
+    def _take(self) -> None:
+        own = _Owner(uid=self._uid, job=self._job).model_dump_json().encode()
+        if self._folder.create(OWNER_FILE, own):
+            return
+        owner = self._owner()
+        if owner.uid == self._uid:
+            return
+        if self._writing.existing_results == ExistingResults.REFUSE and owner.uid and self._is_active(owner.uid):
+            raise OutputUnwritable(
+                f'{self.uri} is being written by job "{owner.job}" (uid {owner.uid}); choose another path, or create '
+                "the job anew when that one has ended"
+            )
+        self._folder.put(OWNER_FILE, own)
+
+    def _owner(self) -> "_Owner":
+        """Answer whose the folder is while it is written to; nobody's without a name that can be read."""
+        try:
+            return _Owner.model_validate_json(self._folder.get(OWNER_FILE) or b"{}")
+        except ValidationError:
+            return _Owner()
+
+    def _see_that_it_is_ours(self) -> None:
+        owner = self._owner()
+        if owner.uid not in {"", self._uid}:
+            raise OutputUnwritable(
+                f'{self.uri} was taken over by job "{owner.job}" (uid {owner.uid}) while this one ran; give each job a '
+                "path of its own, or let one end before the next begins"
+            )
+
+    def _other_manifest(self) -> Manifest | None:
+        """Answer the manifest that is not this job's."""
         text = self._folder.get(MANIFEST_FILE)
         if text is None:
-            return
+            return None
         try:
             manifest = Manifest.model_validate_json(text)
         except ValidationError as error:
             raise OutputUnwritable(
                 f"{self.uri} holds a {MANIFEST_FILE} that is none of Millrace; choose another path"
             ) from error
-        if manifest.uid == self._uid:
-            return
-        if not manifest.dry_run and self._writing.existing_results == ExistingResults.REFUSE:
-            raise OutputUnwritable(
-                f'{self.uri} holds the results of job "{manifest.job}" (uid {manifest.uid}); choose another path, or '
-                "set output.existingResults to Replace"
-            )
-        # Where it stands, all is there: it goes before the first part that is not of its job.
-        self._folder.remove([MANIFEST_FILE])
+        return None if manifest.uid == self._uid else manifest
+
+    def _held_by(self, other: Manifest) -> OutputUnwritable:
+        return OutputUnwritable(
+            f'{self.uri} holds the results of job "{other.job}" (uid {other.uid}); choose another path, or '
+            "set output.existingResults to Replace"
+        )
 
     def write_shard(
         self, index: int, results: Results, failures: Sequence[RecordFailure], *, outputs: Sequence[TensorSpec] = ()
@@ -102,6 +176,7 @@ class FileResults:
         failures: Sequence[RecordFailure],
         outputs: Sequence[TensorSpec],
     ) -> list[Part]:
+        self._see_that_it_is_ours()
         parts = []
         if results is not None:
             parts.append(self._put(names[0], self._encoded(results, outputs), records=len(results)))
@@ -131,6 +206,9 @@ class FileResults:
 
     def write_manifest(self, manifest: Manifest, *, parts: Mapping[int, Sequence[Part]]) -> str:
         """Remove what earlier jobs and killed writers left, see that every part is there, and write manifest.json."""
+        self._see_that_it_is_ours()
+        if (other := self._other_manifest()) is not None:
+            raise self._held_by(other)
         known = list({part.name: part for index in sorted(parts) for part in parts[index]}.values())
         sizes = self._sizes()
         if lost := [part.name for part in known if part.name not in sizes]:
@@ -150,6 +228,8 @@ class FileResults:
             }
         )
         self._folder.put(MANIFEST_FILE, manifest.to_json(indent=2).encode() + b"\n")
+        # From here on the manifest says whose it is.
+        self._folder.remove([OWNER_FILE])
         self._folder.tidy(_OWN_FOLDERS, gone=self._checkpoints)
         return f"{self.uri}/{MANIFEST_FILE}"
 

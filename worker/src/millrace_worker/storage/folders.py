@@ -23,6 +23,9 @@ class Folder(Protocol):
     def put(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Write a file whole; readers see the old one or the new one. What is not durable may be lost with its host."""
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small file if there is none; answers False where there is one."""
+
     def get(self, name: str) -> bytes | None:
         """Answer the content of a file; None where there is none."""
 
@@ -62,6 +65,16 @@ class ClaimFolder:
         """Write a file whole."""
         with self._folder() as folder:
             write_bytes_whole(folder / name, data, durable=durable)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small file if there is none; one that is read meanwhile may be empty."""
+        with self._folder() as folder:
+            try:
+                with (folder / name).open("xb") as stream:
+                    stream.write(data)
+            except FileExistsError:
+                return False
+            return True
 
     def get(self, name: str) -> bytes | None:
         """Answer the content of a file; None where there is none."""

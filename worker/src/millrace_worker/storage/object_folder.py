@@ -78,6 +78,21 @@ class ObjectFolder:
         with self._files() as files:
             files.pipe_file(self._key(name), data)
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small object if there is none; of two at once, a store without conditional writes keeps the last."""
+        bucket, _, key = self._key(name).partition("/")
+        if self.get(name) is not None:
+            return False
+        with self._files() as files:
+            try:
+                files.call_s3("put_object", Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+            except OSError:
+                # Not all stores know the condition, and each says so in its own words.
+                if files.exists(self._key(name)):
+                    return False
+                files.pipe_file(self._key(name), data)
+        return self.get(name) == data
+
     def get(self, name: str) -> bytes | None:
         """Answer the content of an object; None where there is none."""
         with self._files() as files:

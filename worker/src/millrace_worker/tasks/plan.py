@@ -105,11 +105,7 @@ def _measured(task: PlanTask, context: Context) -> tuple[Size, _Shards, int]:
     size = context.index.size(uid)
     if size is None:
         indexed = index_input(
-            task.input,
-            spec.reading,
-            records_per_task=spec.batching.records_per_task,
-            sources=context.sources,
-            output=spec.output,
+            task.input, spec.reading, records_per_task=spec.batching.records_per_task, sources=context.sources
         )
         size = context.index.write(uid, indexed.entries, files=indexed.files, kafka_topic=indexed.kafka_topic)
     return size, _FromIndex(context, uid), task.window

@@ -226,6 +226,9 @@ def _attempt(task: PredictTask, items: Sequence[PredictItem], context: Context, 
         pace=context.pace,
         check=lambda: _check_deadline(task, context),
     )
+    if any(isinstance(one, NotPredicted) and one.code is RecordError.INFERENCE_FAILED for one in outcomes.values()):
+        # Near the deadline there was less time than a request may take.
+        _check_deadline(task, context)
     return _Computed(outcomes=outcomes, versions=requests.versions)
 
 

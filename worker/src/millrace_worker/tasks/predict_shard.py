@@ -190,11 +190,11 @@ def _sender(
     task: ShardTask, context: Context, requests: BlockRequests, care: poison.Care | None
 ) -> Callable[[Block], Answer]:
     if care is None:
-        return requests.send
+        return requests.send_or_fail
 
     def send_carefully(block: Block) -> Answer:
         poison.note(task, context, block.positions)
-        return requests.send(block)
+        return requests.send_or_fail(block)
 
     return send_carefully
 

@@ -27,11 +27,14 @@ def redrive(task: ShardTask, context: Context, predict: Predict) -> None:
     spec, uid, index = task.spec, task.spec.job.uid, task.shard.index
     about = {"job": spec.job.name, "uid": uid, "shard": index, "position": task.position}
     if not context.ledger.is_active(uid):
-        log.info("redrive not needed: the job was stopped or deleted", **about)
+        if context.ledger.read(uid):
+            _put_back(task, context)
+            log.warning("redriven message goes back to the dead-letter queue: its job was stopped", **about)
+        else:
+            log.warning("redriven message dropped: its job was deleted", **about)
         return
     if _begin(task, context) > MAX_STARTS:
-        task_id = f"{uid}:poison:{index}" + ("" if task.position is None else f":{task.position}")
-        poison.publish_dead_letter(task, context, task_id=task_id, failure=None)
+        _put_back(task, context)
         _end(task, context)
         log.warning("redriven message goes back to the dead-letter queue: it ended its workers again", **about)
         return
@@ -59,6 +62,12 @@ def _work_off(task: ShardTask, context: Context, predict: Predict) -> None:
     if moved:
         context.publisher.publish_finalize(FinalizeTask(spec=spec))
     log.info("shard redriven", job=spec.job.name, uid=uid, shard=index, succeeded=len(succeeded), counted=moved)
+
+
+def _put_back(task: ShardTask, context: Context) -> None:
+    place = "" if task.position is None else f":{task.position}"
+    task_id = f"{task.spec.job.uid}:poison:{task.shard.index}{place}"
+    poison.publish_dead_letter(task, context, task_id=task_id, failure=None)
 
 
 def _begin(task: ShardTask, context: Context) -> int:

@@ -105,7 +105,9 @@ class Cluster:
     on_publish: Callable[[], None] = lambda: None
     moment: datetime = datetime(2027, 1, 15, 8, tzinfo=UTC)
     settings: Any = field(
-        default_factory=lambda: SimpleNamespace(namespaces=("millrace",), job_loop_seconds=1.0, status_interval_seconds=5.0)
+        default_factory=lambda: SimpleNamespace(
+            namespaces=("millrace",), job_loop_seconds=1.0, status_interval_seconds=5.0
+        )
     )
 
     # the context

@@ -75,17 +75,18 @@ class OtherPlatform(Platform):
         spec = self.spec(model="slow", key_field="id", records_per_task=15, max_in_flight_requests=1)
         keys = [ledger.job_key(spec.job.uid), ledger.JOBS_KEY]
         self.redis.eval(ledger.SUBMIT, len(keys), *keys, spec.job.uid, "test", spec.job.name, "1000.0")
+        plan = PlanTask(spec=spec, input=InlineInput(records=RECORDS))
         broker = PlanBroker(
             kind=str(self.kind), url=self.broker_url, timeout_seconds=10, sqs_region="us-east-1", sqs_tls=False
         )
 
         async def publish() -> None:
             publisher = PlanPublisher(broker, queue=self.queue)
-            await publisher.publish_plan(PlanTask(spec=spec, input=InlineInput(records=RECORDS)))
+            await publisher.publish_plan(plan)
             await publisher.close()
 
         asyncio.run(publish())
-        return Job(self, spec)
+        return Job(self, plan)
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,10 @@ def test_inline_records_are_predicted_into_redis(pool: Platform) -> None:
 
 def test_a_file_is_predicted_into_part_files_in_its_order(pool: Platform) -> None:
     source = pool.write_input([json.dumps({"x": [i, 1]}) for i in range(25)])
-    stale = pool.claim / "out" / "part-00099.jsonl"
-    stale.parent.mkdir()
-    stale.touch()
+    left = pool.claim / "out"
+    left.mkdir()
+    (left / "part-00099.jsonl").touch()
+    (left / ".millrace-job").write_text('{"uid": "gone", "job": "test/gone"}')
     job = pool.submit(pool.spec(output=claim_output(), records_per_task=10), source)
     job.wait_until_finalized()
     assert job.fields[Field.OUTPUT_URI] == "pvc://data/out"

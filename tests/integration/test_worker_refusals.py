@@ -65,7 +65,7 @@ def test_an_empty_input_is_said_to_be_empty(pool: Platform, lines: list[str]) ->
 
 
 def test_an_input_that_is_no_text_is_refused(pool: Platform) -> None:
-    Path(pool.claim / "model.onnx").write_bytes(b"\x08\x07\0\0")
+    Path(pool.claim / "model.onnx").write_bytes(b"\x08\x07\0\0\xff\xfe" * 100)
     reason, message = pool.submit(pool.spec(), ClaimInput(claim_name="data", path="model.onnx")).wait_until_stopped()
     assert (reason, "is not text" in message) == ("InputInvalid", True)
 

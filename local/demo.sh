@@ -52,10 +52,10 @@ copy_data() {
       sh -c 'tar xf - --no-same-owner -C /claim && chmod -R a+rX /claim/models /claim/input'
 }
 
-# Helm never updates resource definitions that exist.
+# Helm 3 never updates resource definitions that exist; Helm 4 does, and gives up where another manager has changed them.
 update_definitions() {
   if kubectl get crd predictionjobs.millrace.dev >/dev/null 2>&1; then
-    kubectl apply --server-side --force-conflicts --filename manifests/crds >/dev/null
+    kubectl apply --server-side --force-conflicts --field-manager helm --filename manifests/crds >/dev/null
   fi
 }
 

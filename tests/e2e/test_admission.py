@@ -26,7 +26,7 @@ Change = Callable[[Any], Any]
 @pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
     kubectl = Kubectl(f"millrace-admission-{uuid4().hex[:8]}")
-    kubectl.run("apply", "--server-side", "--force-conflicts", f"--filename={CRDS}")
+    kubectl.run("apply", "--server-side", "--force-conflicts", "--field-manager=helm", f"--filename={CRDS}")
     kubectl.run("wait", "--for=condition=Established", f"--filename={CRDS}")
     kubectl.run("create", "namespace", kubectl.namespace)
     yield kubectl

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 def kubectl() -> Iterator[Kubectl]:
     crds = f"--filename={PROJECT_ROOT / 'manifests' / 'crds'}"
     kubectl = Kubectl(f"millrace-docs-{uuid4().hex[:8]}")
-    kubectl.run("apply", "--server-side", "--force-conflicts", crds)
+    kubectl.run("apply", "--server-side", "--force-conflicts", "--field-manager=helm", crds)
     kubectl.run("wait", "--for=condition=Established", crds)
     kubectl.run("create", "namespace", kubectl.namespace)
     yield kubectl

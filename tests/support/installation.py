@@ -168,12 +168,20 @@ def installed(claim_content: Path) -> Iterator[Platform]:
         platform.kubectl.apply(*data_claim_manifests())
         platform.kubectl.run("wait", "--for=condition=Ready", f"pod/{LOADER}", "--timeout=90s", timeout_seconds=100)
         put_folder(platform.kubectl, claim_content)
+        update_definitions(platform.kubectl)
         platform.release.install_or_upgrade()
     try:
         yield platform
     finally:
         if not keep:
             remove(platform)
+
+
+def update_definitions(kubectl: Kubectl) -> None:
+    """Bring resource definitions that a release of another version left up to date, as the chart's notes say."""
+    if run("kubectl", "get", "crd", "predictionjobs.millrace.dev", "--ignore-not-found", "--output=name").strip():
+        crds = PROJECT_ROOT / "manifests" / "crds"
+        kubectl.run("apply", "--server-side", "--force-conflicts", "--field-manager=helm", f"--filename={crds}")
 
 
 def remove(platform: Platform) -> None:

@@ -77,7 +77,13 @@ def sees_the_queue(cluster: Cluster, pool: str) -> bool:
 def operator(cluster: Cluster, *, broker_host: str = "rabbitmq", **values: Any) -> Iterator[None]:
     """Have the operator of this checkout in the namespace; it serves this namespace alone."""
     run(
-        "kubectl", "apply", "--server-side", "--force-conflicts", "--filename", str(PROJECT_ROOT / "manifests" / "crds")
+        "kubectl",
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=helm",
+        "--filename",
+        str(PROJECT_ROOT / "manifests" / "crds"),
     )
     secret = {"broker-url": BROKER_URL.replace("@rabbitmq:", f"@{broker_host}:"), "redis-url": "redis://redis:6379/0"}
     cluster.apply([object_of("Secret", "bench-connections", stringData=secret)])

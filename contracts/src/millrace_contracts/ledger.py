@@ -120,6 +120,8 @@ class Field:
     STOP_MESSAGE: Final = "stop_message"
     EPOCH: Final = "epoch"
     """How often all that was not done was published anew (after a resume, or because messages were lost)."""
+    BORN: Final = "born"
+    """The epoch in which this ledger was made; what was at work before does not count in it."""
     SUSPENDED: Final = "suspended"
     """Present while the job is suspended: shards that are running finish, others do nothing."""
     SHARDS_DISPATCHED: Final = "shards_dispatched"

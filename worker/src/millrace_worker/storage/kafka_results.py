@@ -19,12 +19,13 @@ from millrace_worker.kafka_message import KafkaMessage, KafkaSender
 from millrace_worker.ledger import translated
 from millrace_worker.storage.json_lines import failure_line, result_lines
 from millrace_worker.storage.outcome import Results, in_input_order
+from millrace_worker.storage.without_files import WithoutFiles
 
 MANIFEST_SECONDS: Final = 7 * 86_400
 """As long as Kafka keeps messages by default."""
 
 
-class KafkaResults:
+class KafkaResults(WithoutFiles):
     """A topic of results and one of errors, which may be the same, and a manifest in Redis that names them."""
 
     def __init__(
@@ -77,17 +78,6 @@ class KafkaResults:
         del outputs
         self._sender.send(self._messages(index, results, failures, first=position or 0))
         return []
-
-    def write_checkpoint(self, index: int, text: str) -> None:
-        """Do nothing: a topic holds no notes."""
-
-    def read_checkpoints(self) -> Iterator[tuple[int, str]]:
-        """Answer nothing."""
-        return iter(())
-
-    def holds(self, parts: Iterable[Part]) -> bool:
-        """Say whether there are no parts: a shard makes no files here."""
-        return not list(parts)
 
     def write_manifest(self, manifest: Manifest, *, parts: Mapping[int, Sequence[Part]]) -> str:
         """Write the manifest to Redis, where consumers see that the job is whole."""

@@ -19,6 +19,7 @@ from millrace_worker.inference.model import TensorSpec
 from millrace_worker.ledger import translated
 from millrace_worker.storage.json_lines import failure_line, result_lines
 from millrace_worker.storage.outcome import Results, in_input_order
+from millrace_worker.storage.without_files import WithoutFiles
 
 CHUNK_RECORDS: Final = 500
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -27,7 +28,7 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 Field = tuple[str, bytes]
 
 
-class RedisResults:
+class RedisResults(WithoutFiles):
     """Two hashes and a manifest. A key that two records of different shards share keeps what was written last."""
 
     def __init__(
@@ -81,17 +82,6 @@ class RedisResults:
         """Write records again; each moves to the hash where it now belongs."""
         del position
         return self.write_shard(index, results, failures, outputs=outputs)
-
-    def write_checkpoint(self, index: int, text: str) -> None:
-        """Do nothing: a Redis that lost the ledger lost the results too."""
-
-    def read_checkpoints(self) -> Iterator[tuple[int, str]]:
-        """Answer nothing."""
-        return iter(())
-
-    def holds(self, parts: Iterable[Part]) -> bool:
-        """Say whether there are no parts: a shard makes no files here."""
-        return not list(parts)
 
     def write_manifest(self, manifest: Manifest, *, parts: Mapping[int, Sequence[Part]]) -> str:
         """Write the manifest; results and errors live as long as it does."""

@@ -118,13 +118,16 @@ def test_an_outage_longer_than_patience_gives_the_shard_back() -> None:
 def test_while_requests_take_too_long_fewer_are_under_way() -> None:
     busiest: list[int] = []
     under_way, lock = 0, threading.Lock()
+    first_four = threading.Barrier(4)
 
     def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
         nonlocal under_way
         with lock:
             under_way += 1
             busiest.append(under_way)
-        threading.Event().wait(0.002)
+            is_early = len(busiest) <= first_four.parties
+        if is_early:
+            first_four.wait(10)
         with lock:
             under_way -= 1
         raise BatchFailed(f"too slow: {positions}", status="DEADLINE_EXCEEDED")

@@ -4,16 +4,26 @@ The replicas that exist enter as supply, because pods on their way need not be a
 that is known after a start of the operator.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
 from millrace_operator.api.worker_pool import PoolPolicy
 from millrace_operator.decision import demand as law
 from millrace_operator.decision.assessment import Assessment
+from millrace_operator.decision.beyond_record import factor_beyond_record
 from millrace_operator.decision.bounds import within_bounds
 from millrace_operator.decision.demand import Demand
 from millrace_operator.decision.explanation import Found, explain, explain_unknown
-from millrace_operator.decision.keep_alive import Ladder, Prices, climb, kept, prices, stay_seconds
+from millrace_operator.decision.keep_alive import (
+    Ladder,
+    Prices,
+    bursts_seen,
+    climb,
+    kept,
+    prices,
+    stay_seconds,
+)
 from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, REMEMBERED_STARTS, Memory
 from millrace_operator.decision.schedules import floor_at
 from millrace_operator.decision.sight import Sight, look
@@ -86,7 +96,8 @@ def _wanted(
 ) -> tuple[Assessment, Memory]:
     policy, state, now = sight.policy, sight.state, sight.now
     terms = _terms(sight)
-    needs = _needs(sight)
+    standing = _standing(sight, memory, terms.prices)
+    needs = _needs(sight, most_for_arrivals=standing if terms.prices.is_late else None)
     lead = sight.cold_start_seconds
     floor = floor_at(policy.schedules, moment=now, lead_seconds=lead) if policy.schedules else None
     demanded = max(needs.replicas, floor.replicas if floor else 0, _already_starting(sight))
@@ -96,11 +107,11 @@ def _wanted(
     memory = replace(
         memory,
         stairs=remember(memory.stairs, Step(now, needed), delay_seconds=delay),
-        ladder=_climbed(sight, memory, needs, terms.prices),
+        ladder=_climbed(sight, memory, _level(sight, needs, terms.prices, standing), terms.prices),
     )
     held = within_bounds(stabilised(memory.stairs, asked=state.asked, delay_seconds=delay, now=now), policy)
-    standing = _kept_alive(sight, memory, terms.prices)
-    wanted = max(held, standing)
+    staying = _kept_alive(sight, memory, terms.prices)
+    wanted = max(held, staying)
     stay = stay_seconds(memory.ladder, 0, terms.prices) if policy.idle_seconds is None else policy.idle_seconds
     estimates = replace(sight.estimates, keep_alive_seconds=stay, miss_probability=_miss(sight, wanted))
     reason, why = explain(
@@ -111,7 +122,7 @@ def _wanted(
             demanded=demanded,
             needed=needed,
             held=held,
-            kept=standing,
+            kept=staying,
             delay_seconds=delay,
             keep_alive_seconds=stay,
         ),
@@ -139,10 +150,16 @@ def _delay(policy: PoolPolicy, cold_start_seconds: float) -> float:
     return max(LEAST_DELAY_SECONDS, DELAY_SHARE * cold_start_seconds)
 
 
-def _needs(sight: Sight) -> Demand:
+def _needs(sight: Sight, *, most_for_arrivals: int | None) -> Demand:
     if sight.rates is None:
         return law.slot_for_each_task(sight.work, concurrency=sight.policy.concurrency)
-    return law.demand(sight.work, rates=sight.rates, supply=sight.supply, policy=sight.policy)
+    return law.demand(
+        sight.work,
+        rates=sight.rates,
+        supply=sight.supply,
+        policy=sight.policy,
+        most_for_arrivals=most_for_arrivals,
+    )
 
 
 def _already_starting(sight: Sight) -> int:
@@ -150,30 +167,44 @@ def _already_starting(sight: Sight) -> int:
     return sight.supply.pods if sight.work.waiting and sight.supply.ready_in_seconds else 0
 
 
-def _climbed(sight: Sight, memory: Memory, needs: Demand, price: Prices) -> Ladder:
+def _climbed(sight: Sight, memory: Memory, level: int, price: Prices) -> Ladder:
     # What is known beforehand finds its pods ready; none needs to stand by for it.
     if sight.now - memory.foresight.last_at <= law.ENVELOPE_SECONDS[-1]:
         return memory.ladder
-    return climb(memory.ladder, needed=_level(sight, memory, needs, price), prices=price, now=sight.now)
+    return climb(memory.ladder, needed=level, prices=price, now=sight.now)
 
 
-def _level(sight: Sight, memory: Memory, needs: Demand, price: Prices) -> int:
+def _level(sight: Sight, needs: Demand, price: Prices, standing: int | None) -> int:
     """Count the pods that are needed now, for what is learned of how often they are.
 
-    Those that would have kept every task of the last minutes within the objective, had they stood ready. Before it is
-    known how long a task takes those that are asked for, where starting them makes tasks late.
+    Before it is known how long a task takes those that are asked for, where starting them makes tasks late.
     """
     if not sight.work.waiting and not sight.work.running:
         return 0
+    if standing is None:
+        standing = needs.replicas if price.is_late else 0
+    return min(max(1, standing), sight.policy.max_replicas)
+
+
+def _standing(sight: Sight, memory: Memory, price: Prices) -> int | None:
+    """Count the pods that would have kept every task of the last minutes within the objective, had they stood ready.
+
+    Where starting them makes tasks late, as many as the next burst may need: few that were seen say little of it. None
+    before it is known how long a task takes.
+    """
     if sight.rates is None:
-        return max(1, needs.replicas if price.is_late else 0)
-    standing = law.standing_replicas(
+        return None
+    wait = sight.policy.objective.wait_seconds
+    pods = law.standing_replicas(
         memory.history,
         service_seconds=sight.rates.service_seconds,
-        wait_seconds=(law.STANDING_MARGIN if price.is_late else 1.0) * sight.policy.objective.wait_seconds,
+        wait_seconds=law.MARGIN * wait if price.is_late else wait,
         concurrency=sight.policy.concurrency,
     )
-    return min(max(1, standing), sight.policy.max_replicas)
+    if not price.is_late:
+        return pods
+    seen = bursts_seen(memory.ladder)
+    return math.ceil(pods * factor_beyond_record(seen, exceeded_share=price.exceeded_share))
 
 
 def _kept_alive(sight: Sight, memory: Memory, price: Prices) -> int:

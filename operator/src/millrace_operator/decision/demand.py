@@ -1,7 +1,7 @@
 """From tasks, rates and times to the replicas that keep the objective."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from millrace_operator.api.worker_pool import Objective, PoolPolicy
@@ -13,11 +13,9 @@ MARGIN: Final = 0.8
 """Share of the objective that plans may use up: the rest is for what estimates do not know."""
 ASSUMED_VARIATION: Final = 0.6
 """Coefficient of variation of the time of a task: inferences of one model differ less than exponential times do."""
-STANDING_MARGIN: Final = 0.1
-"""Share of the objective that pods may use up which stand ready because starting them would be too late."""
 LATE_SHARE: Final = 0.5
 """Share of the objective in which tasks are started that are late already."""
-ENVELOPE_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+ENVELOPE_SECONDS: Final = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +73,14 @@ def slot_for_each_task(work: Work, *, concurrency: int) -> Demand:
     )
 
 
-def demand(work: Work, *, rates: Rates, supply: Supply, policy: PoolPolicy) -> Demand:
-    """Size a pool whose rates are known."""
+def demand(
+    work: Work, *, rates: Rates, supply: Supply, policy: PoolPolicy, most_for_arrivals: int | None = None
+) -> Demand:
+    """Size a pool whose rates are known.
+
+    Where pods come too late for the burst that asks for them, `most_for_arrivals` bounds those that are asked for
+    tasks that have not come yet.
+    """
     concurrency, objective = supply.concurrency, policy.objective
     # Beyond maxReplicas the number does not matter, and finding it would take long.
     most = (policy.max_replicas + 1) * concurrency
@@ -85,13 +89,21 @@ def demand(work: Work, *, rates: Rates, supply: Supply, policy: PoolPolicy) -> D
     return Demand(
         # Whether the last pod of an idle pool stays is a question of the gaps between tasks, see keep_alive.
         steady=0 if is_idle and rates.arrivals_per_second * rates.service_seconds < 1 else steady,
-        backlog=backlog_replicas(work, rates=rates, supply=supply, objective=objective),
+        backlog=_backlog(work, rates=rates, supply=supply, objective=objective, most_for_arrivals=most_for_arrivals),
         due=_pods(
             _slots_to_start(work.due, seconds=MARGIN * objective.wait_seconds, service_seconds=rates.service_seconds),
             concurrency,
         ),
         running=_pods(work.running, concurrency),
     )
+
+
+def _backlog(work: Work, *, rates: Rates, supply: Supply, objective: Objective, most_for_arrivals: int | None) -> int:
+    pods = backlog_replicas(work, rates=rates, supply=supply, objective=objective)
+    if most_for_arrivals is None or pods <= most_for_arrivals:
+        return pods
+    for_what_is_there = replace(rates, recent_arrivals_per_second=0.0)
+    return max(most_for_arrivals, backlog_replicas(work, rates=for_what_is_there, supply=supply, objective=objective))
 
 
 def steady_replicas(*, rates: Rates, objective: Objective, concurrency: int, most_slots: int) -> int:

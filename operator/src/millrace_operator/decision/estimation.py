@@ -9,10 +9,12 @@ from millrace_operator.decision.history import History, Mark, index_before, mark
 
 LONG_WINDOWS_SECONDS: Final = (3600.0, 900.0, 300.0, 120.0, 60.0)
 SHORT_WINDOWS_SECONDS: Final = (60.0, 30.0, 15.0)
-LONG_CONFIDENCE: Final = 2.5
+LONG_CONFIDENCE: Final = 2.0
 """Standard deviations by which a shorter window must differ before it overrules a longer one."""
 SHORT_CONFIDENCE: Final = 2.0
 """The same for what only has to be quick: it is wrong more often, for a short time."""
+OVERRULED_WITHIN: Final = 1.0
+"""Standard deviations within which of the shorter window's rate the estimate comes when it is overruled."""
 LEAST_SPAN_SECONDS: Final = 4.0
 ENOUGH_COMPLETIONS: Final = 20
 LEAST_COMPLETIONS: Final = 5
@@ -36,24 +38,27 @@ class Arrivals:
 def arrival_rate(history: History) -> Arrivals | None:
     """Estimate the rate of arrivals; None without a history.
 
-    The longest window is the most exact as long as nothing changed. So it is narrowed by the confidence interval of
-    each shorter one in turn: what the last minutes contradict does not hold any more. Bounds are those of a Poisson
-    count k, k + 1/2 +- z sqrt(k + 1/2), close to the Gamma quantile. A single burst is no rate: the readings with the
-    most arrivals, a fifth of them, count no more than the one after them before they raise anything.
+    The longest window is the most exact as long as nothing changed, so it holds until the confidence interval of a
+    shorter one excludes it: what the last minutes contradict does not hold any more, and about their rate does. Bounds
+    are those of a Poisson count k, k + 1/2 +- z sqrt(k + 1/2), close to the Gamma quantile. A single burst is no rate:
+    the readings with the most arrivals, a fifth of them, count no more than the one after them before they raise
+    anything.
     """
     if not history.marks or history.span_seconds <= 0:
         return None
     sustained, upper = math.inf, math.inf
     for window in LONG_WINDOWS_SECONDS:
         if window <= max(2 * history.span_seconds, SHORT_WINDOWS_SECONDS[0]):
-            sustained, upper = _narrowed(history, sustained, upper, window, LONG_CONFIDENCE)
+            sustained, upper = _unless_contradicted(history, sustained, upper, window, LONG_CONFIDENCE)
     recent, above = sustained, upper
     for window in SHORT_WINDOWS_SECONDS:
-        recent, above = _narrowed(history, recent, above, window, SHORT_CONFIDENCE)
+        recent, above = _unless_contradicted(history, recent, above, window, SHORT_CONFIDENCE)
     return Arrivals(min(sustained, recent) if sustained == math.inf else sustained, recent, min(upper, above))
 
 
-def _narrowed(history: History, rate: float, upper: float, window: float, confidence: float) -> tuple[float, float]:
+def _unless_contradicted(
+    history: History, rate: float, upper: float, window: float, confidence: float
+) -> tuple[float, float]:
     newest = history.marks[-1]
     seconds = min(window, history.span_seconds)
     before = mark_before(history, newest.at - seconds)
@@ -62,14 +67,14 @@ def _narrowed(history: History, rate: float, upper: float, window: float, confid
     spread = confidence * math.sqrt(count + 0.5)
     high = (count + 0.5 + spread) / span
     if high < rate < math.inf:
-        return high, high
+        return (count + 0.5 + OVERRULED_WITHIN * math.sqrt(count + 0.5)) / span, high
     if (count - spread) / span <= rate < math.inf:
         return rate, upper
     lasting = count if seconds > _WITH_BURSTS_FROM_SECONDS else _without_bursts(history, newest.at - seconds)
     if rate == math.inf:
         return lasting / span, high
     low = (lasting - confidence * math.sqrt(lasting + 0.5)) / span
-    return (low, high) if low > rate else (rate, upper)
+    return ((lasting - OVERRULED_WITHIN * math.sqrt(lasting + 0.5)) / span, high) if low > rate else (rate, upper)
 
 
 def _without_bursts(history: History, since: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from millrace_operator.api.worker_pool import Objective
+from millrace_operator.decision.beyond_record import factor_beyond_record
 
 REMEMBERED_GAPS: Final = 12
 LEAST_GAPS: Final = 3
@@ -25,8 +26,10 @@ INDIFFERENCE: Final = 1.5
 """Of times to stay that cost about the same the longest is taken: a late task is a broken promise."""
 DECISION_SECONDS: Final = 1.0
 """From the arrival of a task to the decision to start a pod for it."""
+UNPREPARED_SHARE: Final = 0.4
+"""Of the tasks that may be late, the share that bursts larger and gaps longer than ever before may take."""
 _OVERHANG: Final = 1.1
-"""A gap like the longest one seen is bridged with this much to spare."""
+"""A gap like the longest one seen is bridged with this much to spare, however many were seen."""
 
 
 def _rungs() -> tuple[int, ...]:
@@ -67,6 +70,8 @@ class Prices:
     other: float
     is_late: bool = False
     """A start takes so much longer than the objective that the tasks that wait for it are late."""
+    exceeded_share: float = 0.02
+    """Share of gaps and bursts that may be larger than what is prepared for."""
 
 
 def prices(*, cold_start_seconds: float, objective: Objective) -> Prices:
@@ -75,7 +80,12 @@ def prices(*, cold_start_seconds: float, objective: Objective) -> Prices:
     lateness = max(0.0, cold - wait) / wait
     other = cold * min(WEIGHT_OF_A_MISS, 1 + WEIGHT_OF_A_MISS / 2 * lateness)
     first = cold * WEIGHT_OF_A_MISS if cold >= wait else other
-    return Prices(first=first, other=other, is_late=lateness > LATE_SHARE)
+    return Prices(
+        first=first,
+        other=other,
+        is_late=lateness > LATE_SHARE,
+        exceeded_share=UNPREPARED_SHARE * objective.tolerated_share,
+    )
 
 
 def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
@@ -86,7 +96,7 @@ def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
     rungs = list(ladder)
     for index in range(min(top + 1, len(rungs))):
         replicas = min(needed, RUNGS[index])
-        rungs[index] = _needed_again(rungs[index], replicas, prices.other if index else prices.first, now)
+        rungs[index] = _needed_again(rungs[index], replicas, prices, now, is_first=index == 0)
     rungs.extend(Rung(now, min(needed, RUNGS[index])) for index in range(len(rungs), top + 1))
     return tuple(rungs)
 
@@ -109,12 +119,17 @@ def stay_seconds(ladder: Ladder, index: int, prices: Prices) -> float:
     return min(stay, price)
 
 
-def _needed_again(rung: Rung, replicas: int, price: float, now: float) -> Rung:
+def bursts_seen(ladder: Ladder) -> int:
+    """Count the times, of those that are remembered, that a pool had work after a pause."""
+    return 1 + len(ladder[0].gaps) if ladder else 1
+
+
+def _needed_again(rung: Rung, replicas: int, prices: Prices, now: float, *, is_first: bool) -> Rung:
     gap = now - rung.needed_at
     if gap <= _CONTINUOUS_SECONDS:
         return replace(rung, needed_at=now, replicas=replicas)
     gaps = (*rung.gaps, gap)[-REMEMBERED_GAPS:]
-    stay = _cheapest(gaps, price) if len(gaps) >= LEAST_GAPS else None
+    stay = _cheapest(gaps, prices, is_first=is_first) if len(gaps) >= LEAST_GAPS else None
     return Rung(now, replicas, gaps, stay)
 
 
@@ -122,8 +137,10 @@ _CONTINUOUS_SECONDS: Final = 2.5
 """Needs that follow each other within two passes are one."""
 
 
-def _cheapest(gaps: tuple[float, ...], price: float) -> float:
-    candidates = [0.0, *sorted(min(gap * _OVERHANG, price) for gap in gaps)]
+def _cheapest(gaps: tuple[float, ...], prices: Prices, *, is_first: bool) -> float:
+    price = prices.first if is_first else prices.other
+    overhang = max(_OVERHANG, factor_beyond_record(len(gaps), exceeded_share=prices.exceeded_share))
+    candidates = [0.0, *sorted(min(gap * overhang, price) for gap in gaps)]
     costs = {stay: _cost(stay, gaps, price) for stay in candidates}
     tolerable = INDIFFERENCE * min(costs.values())
     return max(stay for stay, cost in costs.items() if cost <= tolerable)

@@ -262,10 +262,8 @@ class KubernetesApi:
         position = ""
         while True:
             page = {"limit": _PAGE, "_continue": position} if position else {"limit": _PAGE}
-            answer = await self._call(what, call, _preload_content=False, **where, **page)
-            listed = json.loads(answer.data)
-            kept.extend(body for body in map(keep, listed.get("items") or ()) if body is not None)
-            position = (listed.get("metadata") or {}).get("continue", "")
+            bodies, position = await self._call(what, partial(_read_page, call, keep), **where, **page)
+            kept.extend(bodies)
             if not position:
                 return kept
 
@@ -273,6 +271,13 @@ class KubernetesApi:
         with _translated(what):
             request = partial(function, _request_timeout=self._timeout_seconds, **arguments)
             return await asyncio.get_running_loop().run_in_executor(self._threads, request)
+
+
+def _read_page(call: Callable[..., Any], keep: Keep, **arguments: Any) -> tuple[list[Body], str]:
+    """Answer what is kept of a page, and where the next one begins. Blocks: it reads and takes apart megabytes."""
+    listed = json.loads(call(_preload_content=False, **arguments).data)
+    bodies = [body for body in map(keep, listed.get("items") or ()) if body is not None]
+    return bodies, (listed.get("metadata") or {}).get("continue", "")
 
 
 @contextmanager

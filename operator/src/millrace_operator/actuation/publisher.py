@@ -12,7 +12,7 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
 from millrace_contracts.payload import Payload
-from millrace_contracts.tasks import NOTIFY, PLAN, NotifyTask, PlanTask
+from millrace_contracts.tasks import NOTIFY, PLAN, TIDY, NotifyTask, PlanTask, TidyTask
 from millrace_operator.actuation.plan_broker import PlanBroker, producer, system_queue
 from millrace_operator.errors import PublishError
 
@@ -34,6 +34,12 @@ class PlanPublisher:
         job = task.spec.job
         what = f"the plan of job {job.namespace}/{job.name}"
         await self._confirmed(PLAN, task, task_id=f"{job.uid}:plan", what=what)
+
+    async def publish_tidying(self, task: TidyTask) -> None:
+        """Publish that a job's checkpoints are to be removed; to do so twice is harmless."""
+        job = task.job
+        what = f"the tidying of job {job.namespace}/{job.name}"
+        await self._confirmed(TIDY, task, task_id=f"{job.uid}:tidy", what=what)
 
     async def publish_notification(self, task: NotifyTask, *, notice: str) -> None:
         """Publish word of a job; it carries the same id each time, so that a receiver can tell that it had it."""

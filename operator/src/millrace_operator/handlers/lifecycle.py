@@ -16,7 +16,7 @@ from millrace_operator.handlers.context import OperatorContext
 from millrace_operator.handlers.job_watch import run_job_watch
 from millrace_operator.handlers.object_store import BodiesByUid
 from millrace_operator.handlers.resync import run_resync
-from millrace_operator.handlers.slim import slim_deployment, slim_pod
+from millrace_operator.handlers.slim import slim_deployment, slim_pod, without_managers
 from millrace_operator.jobs.loop import run_job_loop
 from millrace_operator.models.loop import run_model_loop
 from millrace_operator.pools.loop import run_pool_loop
@@ -81,7 +81,7 @@ def _watch(registry: kopf.OperatorRegistry, context: OperatorContext) -> None:
 
     @kopf.on.event(GROUP, VERSION, WORKER_POOLS, registry=registry)
     async def worker_pool_seen(event: Any, **_: Any) -> None:
-        _take_in(store.worker_pools, event["type"], dict(event["object"]))
+        _take_in(store.worker_pools, event["type"], without_managers(dict(event["object"])))
 
     @kopf.on.event("apps", "v1", "deployments", registry=registry)
     async def deployment_seen(event: Any, **_: Any) -> None:

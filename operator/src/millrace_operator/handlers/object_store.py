@@ -37,10 +37,10 @@ class BodiesByUid:
         return frozenset(self._bodies)
 
     def put(self, body: Body) -> None:
-        """Take in an object, unless a newer version of it is here."""
+        """Take in an object, unless this version of it, or a newer one, is here: what was made of it stays good."""
         uid = body["metadata"]["uid"]
         known = self._bodies.get(uid)
-        if known is None or _version(body) >= _version(known):
+        if known is None or _is_newer(body, known):
             self._bodies[uid] = body
             self._all = None
 
@@ -82,6 +82,12 @@ class ObjectStore:
                 self.capacity_budgets,
             )
         )
+
+
+def _is_newer(body: Body, known: Body) -> bool:
+    version, before = _version(body), _version(known)
+    # Of versions that are no numbers the last one to come is taken.
+    return version > before or version == before == 0
 
 
 def _version(body: Body) -> int:

@@ -11,7 +11,7 @@ from millrace_contracts.resources import CAPACITY_BUDGETS, PREDICTION_JOBS, WORK
 from millrace_operator.errors import KubernetesError
 from millrace_operator.handlers.context import OperatorContext
 from millrace_operator.handlers.object_store import BodiesByUid, Body
-from millrace_operator.handlers.slim import slim_deployment, slim_pod, slim_prediction_job
+from millrace_operator.handlers.slim import slim_deployment, slim_pod, slim_prediction_job, without_managers
 
 RETRY_SECONDS = 2.0
 log = structlog.get_logger("millrace.resync")
@@ -43,7 +43,7 @@ async def resync(context: OperatorContext) -> None:
     """List every resource once and take the lists in."""
     store, kubernetes = context.objects, context.kubernetes
     lists: tuple[tuple[BodiesByUid, ListOne], ...] = (
-        (store.worker_pools, partial(kubernetes.list_objects, WORKER_POOLS)),
+        (store.worker_pools, partial(kubernetes.list_objects, WORKER_POOLS, keep=without_managers)),
         (store.prediction_jobs, partial(kubernetes.list_objects, PREDICTION_JOBS, keep=slim_prediction_job)),
         (store.capacity_budgets, partial(kubernetes.list_objects, CAPACITY_BUDGETS)),
         (store.deployments, partial(kubernetes.list_deployments, keep=slim_deployment)),

@@ -16,6 +16,11 @@ _ENDED_STATUS: Final = ("state", "finishTime", "records", "output")
 _POD_CONDITIONS: Final = ("Ready", "PodScheduled")
 
 
+def without_managers(body: Body) -> Body:
+    """Drop the list of who wrote which field: a third of an object that several write, and nobody reads it here."""
+    return body | {"metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
+
+
 def slim_deployment(body: Body) -> Body:
     """Keep what was asked for, by whom, and what is there."""
     metadata, status = body["metadata"], body.get("status") or {}

@@ -11,12 +11,10 @@ from millrace_operator.model.decision import Reason, ScaleOutcome, ScalingDecisi
 from millrace_operator.model.obstacle import ObstacleReason
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.pools.case import Case
-from millrace_operator.pools.chores import Chores
+from millrace_operator.pools.chores import Chores, wait_for
 from millrace_operator.pools.ports import PoolLoopContext
 from millrace_operator.reporting.report import Announcement, Drained
 
-PATIENCE_SECONDS: Final = 0.5
-"""How long a pass waits for a pool whose API calls or workers are slow; then the others go on."""
 MOST_AT_A_TIME: Final = 256
 
 
@@ -27,8 +25,8 @@ class Actor:
         self._context = context
         self._chores = Chores(most=MOST_AT_A_TIME)
 
-    async def act(self, cases: list[Case], *, now: float) -> None:
-        """Do what the decisions ask for; what takes long goes on while the next pass begins."""
+    async def act(self, cases: list[Case], *, now: float, patience_seconds: float) -> None:
+        """Do what the decisions ask for; what takes longer than the patience goes on while the others do, too."""
         for case in cases:
             state, decision = case.state, case.decision or _hold(case)
             if state is None or decision is None or self._chores.is_busy(case.pool.uid):
@@ -39,7 +37,7 @@ class Actor:
                 self._chores.begin(case.pool.uid, self._act(case, state, decision, now))
             elif decision.replicas == state.asked:
                 case.memory.scaling_error = ""
-        await self._chores.wait(PATIENCE_SECONDS)
+        await wait_for((self._chores,), patience_seconds)
 
     def release(self, case: Case, *, now: float) -> None:
         """Forget a pool that is gone; pods that were to go and are still there take tasks again."""

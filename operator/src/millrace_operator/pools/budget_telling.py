@@ -16,7 +16,6 @@ from millrace_operator.reporting import metrics
 from millrace_operator.reporting.budget_status import budget_conditions, build_budget_status
 from millrace_operator.reporting.pool_gauges import BudgetUse
 
-PATIENCE_SECONDS: Final = 0.1
 MOST_AT_A_TIME: Final = 16
 log = structlog.get_logger("millrace.pools")
 
@@ -26,11 +25,11 @@ class BudgetTeller:
 
     def __init__(self, context: PoolLoopContext) -> None:
         self._context = context
-        self._chores = Chores(most=MOST_AT_A_TIME)
+        self.chores = Chores(most=MOST_AT_A_TIME)
         self._written: dict[str, Written] = {}
 
-    async def tell(self, shared: Mapping[Key, Sharing], *, now: float) -> None:
-        """Tell of all budgets."""
+    def tell(self, shared: Mapping[Key, Sharing], *, now: float) -> None:
+        """Begin to tell of all budgets."""
         uids = {sharing.budget.uid for sharing in shared.values()}
         for gone in self._written.keys() - uids:
             del self._written[gone]
@@ -38,9 +37,8 @@ class BudgetTeller:
         for key, sharing in shared.items():
             use = BudgetUse(capacity=sharing.budget.capacity, used=sharing.used, wanted=sharing.wanted)
             metrics.gauges.show_budget(key, use)
-            if not self._chores.is_busy(sharing.budget.uid) and self._chores.room > 0:
+            if not self.chores.is_busy(sharing.budget.uid) and self.chores.room > 0:
                 self._tell(sharing, use, now)
-        await self._chores.wait(PATIENCE_SECONDS)
 
     def _tell(self, sharing: Sharing, use: BudgetUse, now: float) -> None:
         budget = sharing.budget
@@ -64,7 +62,7 @@ class BudgetTeller:
         if status == previous:
             written.essence = essence
             return
-        self._chores.begin(budget.uid, self._write(sharing, written, status, essence))
+        self.chores.begin(budget.uid, self._write(sharing, written, status, essence))
 
     async def _write(
         self, sharing: Sharing, written: Written, status: Mapping[str, Any], essence: tuple[Any, ...]

@@ -1,7 +1,7 @@
 """Work on single pools that may outlast a pass: one chore a pool at a time, so that a slow one delays no other pool."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -33,13 +33,19 @@ class Chores:
         self._new.append(task)
         task.add_done_callback(lambda done: self._end(uid, done))
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for those that began since the last wait, but no longer than this; a slow one is waited for once."""
+    def take_new(self) -> list[asyncio.Task[None]]:
+        """Answer those that began since this was asked last."""
         new, self._new = self._new, []
-        if new:
-            await asyncio.wait(new, timeout=seconds)
+        return new
 
     def _end(self, uid: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(uid, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a pool was not handled because of a defect; please report it", uid=uid, exc_info=error)
+
+
+async def wait_for(several: Iterable[Chores], seconds: float) -> None:
+    """Wait for all that began since the last wait, but no longer than this; a slow one is waited for once."""
+    new = [task for chores in several for task in chores.take_new()]
+    if new:
+        await asyncio.wait(new, timeout=seconds)

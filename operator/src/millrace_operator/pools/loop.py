@@ -9,6 +9,7 @@ import asyncio
 import structlog
 
 from millrace_operator.errors import OperatorError
+from millrace_operator.pools.garbage import collect_garbage
 from millrace_operator.pools.one_pass import PoolPass
 from millrace_operator.pools.ports import PoolLoopContext
 from millrace_operator.reporting import metrics
@@ -19,14 +20,15 @@ log = structlog.get_logger("millrace.pools")
 
 async def run_pool_loop(context: PoolLoopContext) -> None:
     """Size all pools, again and again, until cancelled."""
-    pools = PoolPass(context)
+    pools, clock = PoolPass(context), context.clock
     while True:
-        began = context.clock.monotonic_seconds()
+        began = clock.monotonic_seconds()
         if context.is_synced:
             await _pass(pools)
-        seconds = context.clock.monotonic_seconds() - began
-        metrics.observe_loop(LOOP, seconds)
-        await asyncio.sleep(max(0.0, context.settings.pool_loop_seconds - seconds))
+        due, ended = began + context.settings.pool_loop_seconds, clock.monotonic_seconds()
+        metrics.observe_loop(LOOP, ended - began)
+        collect_garbage(pause_seconds=due - ended)
+        await asyncio.sleep(max(0.0, due - clock.monotonic_seconds()))
 
 
 async def _pass(pools: PoolPass) -> None:

@@ -13,8 +13,9 @@ from millrace_operator.model.reading import Blindness, Unknown
 from millrace_operator.pools.acting import Actor
 from millrace_operator.pools.budget_telling import BudgetTeller
 from millrace_operator.pools.case import Case
-from millrace_operator.pools.chores import Chores
+from millrace_operator.pools.chores import Chores, wait_for
 from millrace_operator.pools.memory import Acted, PoolMemory
+from millrace_operator.pools.pace import LEAST_SECONDS, Pace
 from millrace_operator.pools.pods import state_of
 from millrace_operator.pools.ports import PoolLoopContext
 from millrace_operator.pools.sight import Sight, heard_in, look
@@ -26,7 +27,8 @@ from millrace_operator.reporting.report import Announcement, PoolReport
 
 log = structlog.get_logger("millrace.pools")
 WAITS: Final = "waits"
-PATIENCE_SECONDS: Final = 0.1
+MOST_FOR_ACTING_SECONDS: Final = 0.5
+"""How long a pass waits for replicas to be written, so that it can tell what became of it; then that goes on."""
 NOT_READ = Unknown(reason=Blindness.NOT_YET_READ, message="the queue was not read")
 
 
@@ -46,7 +48,8 @@ class PoolPass:
 
     async def run(self) -> None:
         """Observe, decide, actuate and report, once for all pools."""
-        context = self._context
+        context, clock = self._context, self._context.clock
+        pace = Pace(began=clock.monotonic_seconds(), pass_seconds=context.settings.pool_loop_seconds)
         snapshot = self._snapshots.take(
             worker_pools=context.worker_pools(),
             deployments=context.deployments(),
@@ -62,18 +65,20 @@ class PoolPass:
         shared = share_budgets(cases, snapshot.budgets)
         for case in cases:
             settle_case(case, shared)
-        await self._actor.act(cases, now=now)
+        patience = pace.patience(most=MOST_FOR_ACTING_SECONDS, now=clock.monotonic_seconds())
+        await self._actor.act(cases, now=now, patience_seconds=patience)
         reports = [(self._report(case, now), case.memory) for case in cases]
-        await self._teller.tell(reports, snapshot.bodies, now=now)
-        await self._budget_teller.tell(shared, now=now)
-        await self._tell_waits([report for report, _ in reports], now)
+        self._teller.tell(reports, snapshot.bodies, now=now)
+        self._budget_teller.tell(shared, now=now)
+        self._tell_waits([report for report, _ in reports], now)
         self._show(cases)
+        # The pause is theirs; a pass that is late leaves none, and they must not starve.
+        await wait_for((self._teller.chores, self._budget_teller.chores, self._waits), LEAST_SECONDS)
 
-    async def _tell_waits(self, reports: Sequence[PoolReport], now: float) -> None:
+    def _tell_waits(self, reports: Sequence[PoolReport], now: float) -> None:
         # In the background: a Redis that is slow must not delay the next decision.
         if self._waits.room > 0:
             self._waits.begin(WAITS, self._context.waits.show(reports, now=now))
-        await self._waits.wait(PATIENCE_SECONDS)
 
     def _see(self, pool: WorkerPool, snapshot: Snapshot, sight: Sight) -> Case:
         """Put together what is known of a pool."""

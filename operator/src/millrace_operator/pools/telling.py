@@ -24,7 +24,6 @@ from millrace_operator.reporting.pool_conditions import conditions_of
 from millrace_operator.reporting.report import Announcement, PoolReport
 from millrace_operator.reporting.status import are_counts_equal, build_status, essence_of
 
-PATIENCE_SECONDS: Final = 0.1
 MOST_AT_A_TIME: Final = 64
 MOST_UNSAID: Final = 20
 Body = Mapping[str, Any]
@@ -47,25 +46,22 @@ class Teller:
 
     def __init__(self, context: PoolLoopContext) -> None:
         self._context = context
-        self._chores = Chores(most=MOST_AT_A_TIME)
+        self.chores = Chores(most=MOST_AT_A_TIME)
 
-    async def tell(
-        self, reports: Sequence[tuple[PoolReport, PoolMemory]], bodies: Mapping[str, Body], *, now: float
-    ) -> None:
-        """Tell of all pools."""
+    def tell(self, reports: Sequence[tuple[PoolReport, PoolMemory]], bodies: Mapping[str, Body], *, now: float) -> None:
+        """Begin to tell of all pools."""
         tales = {report.pool.uid: _look(report, memory, now) for report, memory in reports}
         self._draft(tales, now)
         for uid, tale in tales.items():
             if tale.status is None and not tale.memory.unsaid:
                 continue
-            if not self._chores.is_busy(uid) and self._chores.room > 0:
-                self._chores.begin(uid, self._write(tale, bodies[uid], now))
-        await self._chores.wait(PATIENCE_SECONDS)
+            if not self.chores.is_busy(uid) and self.chores.room > 0:
+                self.chores.begin(uid, self._write(tale, bodies[uid], now))
 
     def _draft(self, tales: Mapping[str, Told], now: float) -> None:
         settings = self._context.settings
         turns = take_turns(
-            (_turn(uid, tale) for uid, tale in tales.items() if not self._chores.is_busy(uid)),
+            (_turn(uid, tale) for uid, tale in tales.items() if not self.chores.is_busy(uid)),
             pools=len(tales),
             pass_seconds=settings.pool_loop_seconds,
             interval_seconds=settings.status_interval_seconds,

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from millrace_contracts import metrics as names
 from millrace_contracts.metrics import Metric
 from millrace_operator.decision.drain_memory import DrainEnd, RemovedState
-from millrace_operator.model.decision import Reason
+from millrace_operator.reporting import exposition
+from millrace_operator.reporting.pool_counters import PoolCounter
 from millrace_operator.reporting.pool_gauges import Gauges
 from millrace_operator.reporting.pool_histograms import PoolHistogram
 from millrace_operator.reporting.report import PoolReport
@@ -26,15 +27,14 @@ gauges: Final = Gauges()
 """What the last pass saw of pools and budgets."""
 _WAITS: Final = PoolHistogram(names.WAITS, (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600))
 _COLD_STARTS: Final = PoolHistogram(names.COLD_STARTS, (1, 2, 5, 10, 20, 30, 60, 120, 300, 600))
-for _collector in (gauges, _WAITS, _COLD_STARTS):
-    REGISTRY.register(_collector)
+_DECISIONS: Final = PoolCounter(names.DECISIONS)
+_SCALINGS: Final = PoolCounter(names.SCALINGS)
+_TASKS_STARTED: Final = PoolCounter(names.TASKS_STARTED)
+_TASKS_LATE: Final = PoolCounter(names.TASKS_LATE)
+_VICTIMS: Final = PoolCounter(names.VICTIMS)
+_DRAINS: Final = PoolCounter(names.DRAINS)
+_OF_POOLS: Final = (_WAITS, _COLD_STARTS, _DECISIONS, _SCALINGS, _TASKS_STARTED, _TASKS_LATE, _VICTIMS, _DRAINS)
 
-_DECISIONS = _made(Counter, names.DECISIONS)
-_SCALINGS = _made(Counter, names.SCALINGS)
-_TASKS_STARTED = _made(Counter, names.TASKS_STARTED)
-_TASKS_LATE = _made(Counter, names.TASKS_LATE)
-_VICTIMS = _made(Counter, names.VICTIMS)
-_DRAINS = _made(Counter, names.DRAINS)
 _LOOP_SECONDS = Histogram(
     names.LOOP_SECONDS.name,
     names.LOOP_SECONDS.help,
@@ -47,7 +47,7 @@ _JOBS = _made(Gauge, names.JOBS)
 _RECORDS = _made(Counter, names.RECORDS)
 _RECORD_FAILURES = _made(Counter, names.RECORD_FAILURES)
 
-_BY: Final[tuple[tuple[Counter, tuple[str, ...]], ...]] = (
+_BY: Final[tuple[tuple[PoolCounter, tuple[str, ...]], ...]] = (
     (_SCALINGS, ("up", "down")),
     (_VICTIMS, tuple(RemovedState)),
     (_DRAINS, tuple(DrainEnd)),
@@ -56,52 +56,52 @@ _BY: Final[tuple[tuple[Counter, tuple[str, ...]], ...]] = (
 
 
 def serve(port: int) -> None:
-    """Serve /metrics on `port`, in a thread of its own."""
+    """Serve /metrics on `port`, in threads of its own."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    start_http_server(port)
+    exposition.serve(port, exposed)
+
+
+def exposed() -> bytes:
+    """Write all metrics in Prometheus' text format."""
+    of_pools = (part.encode() for each in (gauges, *_OF_POOLS) for part in each.text())
+    return b"".join((generate_latest(), *of_pools))
 
 
 def meet_pool(pool: Key) -> None:
-    """Begin a pool's counters at 0: of a series that begins at 1, Prometheus never sees the first step."""
+    """Begin a pool's counters at 0."""
     _WAITS.begin(pool)
     _COLD_STARTS.begin(pool)
-    _TASKS_STARTED.labels(*pool)
-    _TASKS_LATE.labels(*pool)
+    for total in (_TASKS_STARTED, _TASKS_LATE):
+        total.add(pool, count=0)
     for counter, values in _BY:
         for value in values:
-            counter.labels(*pool, value)
+            counter.add(pool, value, count=0)
 
 
 def count(report: PoolReport) -> None:
     """Count what happened in a pass: the decision, writes, tasks that started, starts and ends of pods."""
     pool, decision, outcome = report.pool.key, report.decision, report.outcome
     if decision is not None:
-        _DECISIONS.labels(*pool, decision.reason.value).inc()
+        _DECISIONS.add(pool, decision.reason.value)
     if outcome is not None and outcome.is_changed:
-        _SCALINGS.labels(*pool, "up" if outcome.current > outcome.previous else "down").inc()
+        _SCALINGS.add(pool, "up" if outcome.current > outcome.previous else "down")
     for seconds, tasks in report.waits:
         _WAITS.observe(pool, seconds, tasks)
-        _TASKS_STARTED.labels(*pool).inc(tasks)
+        _TASKS_STARTED.add(pool, count=tasks)
         if seconds > report.pool.policy.objective.wait_seconds:
-            _TASKS_LATE.labels(*pool).inc(tasks)
+            _TASKS_LATE.add(pool, count=tasks)
     for seconds in report.state.cold_starts_seconds if report.state else ():
         _COLD_STARTS.observe(pool, seconds)
     for state, pods in report.drained.removed.items():
-        _VICTIMS.labels(*pool, state).inc(pods)
+        _VICTIMS.add(pool, state, count=pods)
     for end, drains in report.drained.ended.items():
-        _DRAINS.labels(*pool, end).inc(drains)
+        _DRAINS.add(pool, end, count=drains)
 
 
 def forget_pool(pool: Key) -> None:
     """Remove all series of a pool that is gone."""
-    gauges.forget(pool)
-    _WAITS.forget(pool)
-    _COLD_STARTS.forget(pool)
-    _TASKS_STARTED.remove(*pool)
-    _TASKS_LATE.remove(*pool)
-    for counter, values in (*_BY, (_DECISIONS, tuple(Reason))):
-        for value in values:
-            counter.remove(*pool, value)
+    for each in (gauges, *_OF_POOLS):
+        each.forget(pool)
 
 
 def observe_loop(loop: str, seconds: float) -> None:

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-
 from millrace_contracts import metrics as names
 from millrace_contracts.metrics import Metric
 from millrace_operator.model.reading import QueueReading
+from millrace_operator.reporting.exposition import head, labels_of, lines, number
 from millrace_operator.reporting.report import PoolReport
 
 Key = tuple[str, str]
@@ -63,7 +61,7 @@ _BUDGET_GAUGES: Final[tuple[tuple[Metric, Callable[[BudgetUse], int]], ...]] = (
 )
 
 
-class Gauges(Collector):
+class Gauges:
     """The last pass, as series. What is not known has no series, since 0 would be a measurement."""
 
     def __init__(self) -> None:
@@ -89,32 +87,17 @@ class Gauges(Collector):
         for gone in self._budgets.keys() - set(budgets):
             self._budgets.pop(gone, None)
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Name the metrics, for the registry."""
-        yield from (_family(metric) for metric, _ in (*GAUGES, *_BUDGET_GAUGES))
-        yield _family(names.BEAT_TICKING)
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Make all series; called in a thread of the server."""
+    def text(self) -> Iterator[str]:
+        """Write all series; called in a thread of the server."""
         # Copied in one step of the interpreter, so that a pass may go on meanwhile.
-        reports, budgets = list(self._reports.items()), list(self._budgets.items())
+        reports = [(labels_of(names.POOL, key), report) for key, report in list(self._reports.items())]
         for metric, look in GAUGES:
-            family = _family(metric)
-            for key, report in reports:
-                value = look(report)
-                if value is not None:
-                    family.add_metric(key, value)
-            yield family
+            yield head(metric, "gauge")
+            yield lines(metric.name, ((labels, look(report)) for labels, report in reports))
         for metric, look_at in _BUDGET_GAUGES:
-            family = _family(metric)
-            for key, use in budgets:
-                family.add_metric(key, look_at(use))
-            yield family
-        family = _family(names.BEAT_TICKING)
+            uses = list(self._budgets.items())
+            yield head(metric, "gauge")
+            yield lines(metric.name, ((labels_of(metric.labels, key), look_at(use)) for key, use in uses))
+        yield head(names.BEAT_TICKING, "gauge")
         if self.beat_is_ticking is not None:
-            family.add_metric((), float(self.beat_is_ticking))
-        yield family
-
-
-def _family(metric: Metric) -> GaugeMetricFamily:
-    return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            yield f"{names.BEAT_TICKING.name} {number(self.beat_is_ticking)}\n"

@@ -1,14 +1,12 @@
-"""Histograms to which many equal observations are added at once; the library's own takes them one by one."""
+"""Histograms with a series for each pool, to which many equal observations are added at once."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-
 from millrace_contracts.metrics import Metric
+from millrace_operator.reporting.exposition import head, labels_of, lines, number
 
 Key = tuple[str, str]
 
@@ -20,8 +18,8 @@ class _Counts:
 
 
 @dataclass(eq=False)
-class PoolHistogram(Collector):
-    """One histogram, with a series for each pool."""
+class PoolHistogram:
+    """One histogram."""
 
     metric: Metric
     bounds: tuple[float, ...]
@@ -42,15 +40,13 @@ class PoolHistogram(Collector):
         """Remove a pool's series."""
         self._pools.pop(pool, None)
 
-    def describe(self) -> Iterator[HistogramMetricFamily]:
-        """Name the metric, for the registry."""
-        yield HistogramMetricFamily(self.metric.name, self.metric.help, labels=self.metric.labels)
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Make all series; called in a thread of the server."""
-        family = HistogramMetricFamily(self.metric.name, self.metric.help, labels=self.metric.labels)
-        names = (*(f"{bound:g}" for bound in self.bounds), "+Inf")
+    def text(self) -> Iterator[str]:
+        """Write all series; called in a thread of the server."""
+        yield head(self.metric, "histogram")
+        name, ends = self.metric.name, [f"{bound:g}" for bound in self.bounds] + ["+Inf"]
         for pool, counts in list(self._pools.items()):
-            buckets = list(zip(names, accumulate(counts.counts), strict=True))
-            family.add_metric(pool, buckets=buckets, sum_value=counts.total)
-        yield family
+            labels = labels_of(self.metric.labels, pool)
+            buckets = zip(ends, accumulate(counts.counts), strict=True)
+            yield "".join([f'{name}_bucket{{{labels},le="{end}"}} {number(count)}\n' for end, count in buckets])
+            yield lines(f"{name}_count", ((labels, sum(counts.counts)),))
+            yield lines(f"{name}_sum", ((labels, counts.total),))

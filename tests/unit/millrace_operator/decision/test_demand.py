@@ -99,3 +99,16 @@ def test_before_the_time_of_a_task_is_known_there_is_a_slot_for_each(work: Work,
 
     assert slots >= max(work.running + work.waiting if work.waiting else work.running, work.due)
     assert slots < max(work.running + work.waiting, work.due) + concurrency
+
+
+@laws
+@given(works, rates, supplies, st.integers(0, 500))
+def test_a_bound_on_pods_for_what_may_come_leaves_those_for_what_is_there(
+    work: Work, known: Rates, supply: Supply, bound: int
+) -> None:
+    policy = PoolPolicy(concurrency=supply.concurrency, min_replicas=0, max_replicas=10_000)
+    bounded = demand(work, rates=known, supply=supply, policy=policy, most_for_arrivals=bound).backlog
+    silent = replace(known, recent_arrivals_per_second=0.0)
+
+    assert demand(work, rates=silent, supply=supply, policy=policy).backlog <= bounded
+    assert bounded <= demand(work, rates=known, supply=supply, policy=policy).backlog

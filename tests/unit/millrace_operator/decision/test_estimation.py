@@ -116,6 +116,17 @@ def test_a_load_that_rose_is_seen_within_a_minute() -> None:
     assert rates(poisson(3.0, seconds=60, seed=2, history=calm)).recent >= 1.5
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.5, 1.5), (1.5, 0.5)])
+def test_a_load_that_changed_for_good_is_followed_within_five_minutes(before: float, after: float) -> None:
+    """Not at the edge of what the last minutes allow, but near what they show."""
+    found = [
+        rates(poisson(after, seconds=300, seed=seed, history=poisson(before, seconds=1800, seed=100 + seed))).sustained
+        for seed in range(20)
+    ]
+
+    assert after == pytest.approx(sum(found) / len(found), rel=0.2)
+
+
 def test_a_load_that_ended_is_seen_within_a_minute() -> None:
     busy = poisson(3.0, seconds=900, seed=1)
 

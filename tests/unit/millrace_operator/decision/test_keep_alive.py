@@ -42,6 +42,22 @@ def test_a_gap_much_longer_than_those_before_lets_the_pod_go() -> None:
     assert 0 == staying(ladder, now=180 + 120)
 
 
+def test_after_few_gaps_a_longer_one_is_bridged_than_after_many() -> None:
+    few = needed(*((40.0 * number, 1) for number in range(4)))
+    many = needed(*((40.0 * number, 1) for number in range(13)))
+
+    assert 1 == staying(few, now=120 + 120)
+    assert 0 == staying(many, now=480 + 120)
+
+
+def test_a_stricter_percentile_bridges_a_longer_gap() -> None:
+    strict = prices(cold_start_seconds=60, objective=Objective(wait_seconds=30, percentile=99))
+    moments = [(40.0 * number, 1) for number in range(13)]
+
+    assert 1 == staying(needed(*moments, price=strict), now=480 + 80, price=strict)
+    assert 0 == staying(needed(*moments), now=480 + 80)
+
+
 def test_pods_that_are_needed_often_stay_and_those_of_a_rare_peak_go() -> None:
     moments = [(50.0 * number, 20 if number % 40 == 0 else 2) for number in range(121)]
 

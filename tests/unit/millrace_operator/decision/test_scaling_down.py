@@ -101,6 +101,14 @@ def test_the_last_pod_stays_while_the_next_task_usually_comes_and_would_be_late(
     assert [(100, 1)] == line.writes
 
 
+def test_where_pods_come_too_late_those_of_the_first_bursts_meet_a_larger_one() -> None:
+    """Two bursts of 20 tasks, then one of 40: 30 s for a new pod, where 10 s are the objective."""
+    line = pool(max_replicas=60, objective=10, task=2, cold_start=30).remembers(task=2, cold_start=30)
+    line.at(0).backlog(20).at(120).backlog(20).at(240).backlog(40)
+
+    assert line.at(400).on_time(since=120) == 1.0
+
+
 def test_the_last_pod_goes_like_others_where_a_new_one_comes_within_the_objective() -> None:
     line = pool(objective=30, task=5, cold_start=2).at(0).arrivals(per_second=1 / 100, until=1000)
 

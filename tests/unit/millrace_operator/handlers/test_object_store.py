@@ -25,6 +25,26 @@ def test_a_late_older_version_changes_nothing() -> None:
     assert (body("a", 10),) == objects.bodies()
 
 
+def test_the_same_version_leaves_what_is_here_so_that_what_was_made_of_it_stays_good() -> None:
+    objects = BodiesByUid()
+    objects.put(body("a", 10))
+    all_before = objects.bodies()
+
+    objects.replace_all([body("a", 10)], known_before=objects.uids())
+
+    assert objects.bodies() is all_before
+
+
+def test_of_versions_that_are_no_numbers_the_last_one_to_come_is_taken() -> None:
+    objects = BodiesByUid()
+    first, second = body("a"), body("a") | {"spec": {}}
+    for each in (first, second):
+        each["metadata"]["resourceVersion"] = "opaque"
+        objects.put(each)
+
+    assert objects.bodies() == (second,)
+
+
 def test_a_list_removes_what_was_deleted_while_nobody_watched() -> None:
     objects = BodiesByUid()
     objects.put(body("gone"))

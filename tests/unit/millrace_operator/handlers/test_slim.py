@@ -5,7 +5,7 @@ from typing import Any
 from operator_jobs import POOL, job_body
 
 from millrace_operator.api.prediction_job import PredictionJob
-from millrace_operator.handlers.slim import slim_deployment, slim_pod, slim_prediction_job
+from millrace_operator.handlers.slim import slim_deployment, slim_pod, slim_prediction_job, without_managers
 from millrace_operator.jobs.spec import build_plan
 from millrace_operator.pools.pods import pod_of
 
@@ -103,3 +103,15 @@ def test_of_a_job_that_has_ended_only_what_its_deletion_needs_is_kept() -> None:
     assert (True, 60, 1_800_000_000.0) == (slim.is_finished, slim.ttl_seconds_after_finished, slim.finished_at)
     assert 3600 == slim.results_ttl_seconds
     assert {"model", "workerPoolRef", "ttlSecondsAfterFinished", "output"} == slim.spec.keys()
+
+
+def test_an_object_without_its_managers_is_otherwise_the_same() -> None:
+    metadata = {"name": "digits", "uid": "uid", "resourceVersion": "7"}
+    body = {
+        "kind": "WorkerPool",
+        "metadata": metadata | {"managedFields": [{"manager": "helm"}]},
+        "spec": {"queue": "q"},
+    }
+
+    assert without_managers(body) == {"kind": "WorkerPool", "metadata": metadata, "spec": {"queue": "q"}}
+    assert "managedFields" in body["metadata"], "a body that others hold is left as it is"

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from waiters import wait_until
 from worker_jobs import Job, Platform
 
-from millrace_contracts import ledger
+from millrace_contracts import ledger, ledger_scripts
 from millrace_contracts.inputs import InlineInput
 from millrace_contracts.ledger import Field
 from millrace_contracts.tasks import PREDICT_SHARD, PlanTask
@@ -74,7 +74,7 @@ class OtherPlatform(Platform):
         """Make the ledger and publish the plan."""
         spec = self.spec(model="slow", key_field="id", records_per_task=15, max_in_flight_requests=1)
         keys = [ledger.job_key(spec.job.uid), ledger.JOBS_KEY]
-        self.redis.eval(ledger.SUBMIT, len(keys), *keys, spec.job.uid, "test", spec.job.name, "1000.0")
+        self.redis.eval(ledger_scripts.SUBMIT, len(keys), *keys, spec.job.uid, "test", spec.job.name, "1000.0")
         plan = PlanTask(spec=spec, input=InlineInput(records=RECORDS))
         broker = PlanBroker(
             kind=str(self.kind), url=self.broker_url, timeout_seconds=10, sqs_region="us-east-1", sqs_tls=False

@@ -8,7 +8,7 @@ from redis import Redis
 
 from millrace_contracts import ledger
 from millrace_contracts.errors import JobFailure, RecordError
-from millrace_contracts.inputs import FileRef, FileShard, Shard
+from millrace_contracts.inputs import FileRef, FileShard, InlineShard, Shard
 from millrace_contracts.ledger import BeginShard
 from millrace_contracts.results import Part
 from millrace_contracts.shard_index import Extent, pack
@@ -270,6 +270,15 @@ def test_the_first_index_that_is_whole_stands(redis: Redis) -> None:
     assert index.shard("job-1", 2) is None
     assert {ledger.index_key("job-1"), ledger.files_key("job-1")} == set(redis.keys("*{job-1}:[if]*"))
     assert [-1, -1] == [redis.ttl(ledger.index_key("job-1")), redis.ttl(ledger.files_key("job-1"))]
+
+
+def test_the_records_of_an_inline_shard_lie_with_the_index(redis: Redis) -> None:
+    Tasks(redis).submit()
+    index = JobIndex(redis)
+    extents = [Extent(0, 2, 1, 0, 2), Extent(1, 1, 3, 2, 1)]
+    assert Size(shards=2, records=3) == index.write("job-1", pack(extents), inline=['[{"x":1},{}]', '[{"x":2}]'])
+    last = Shard(index=1, first_line=3, record_count=1, source=InlineShard(records=[{"x": 2}]))
+    assert (last, [last]) == (index.shard("job-1", 1), list(index.shards("job-1", [1])))
 
 
 def test_what_is_not_done_is_told_by_the_bitmap(redis: Redis) -> None:

@@ -180,3 +180,34 @@ def test_deleting_a_job_leaves_its_results_their_time_to_live_and_gives_one_to_t
     with_store(port, lambda store: store.delete("job-1", results_ttl_seconds=100))
     assert {results_key("job-1"), errors_key("job-1")} == set(redis.keys("*"))
     assert (True, True) == (4900 < redis.ttl(results_key("job-1")) <= 5000, 0 < redis.ttl(errors_key("job-1")) <= 100)
+
+
+def test_a_job_is_dispatched_anew_also_where_there_is_nothing_to_note(redis: Redis, port: int) -> None:
+    Tasks(redis).dispatched()
+    assert with_store(port, lambda store: store.dispatch_anew("job-1", note={}))
+    assert 1 == read(port).epoch
+
+
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        ({"output_uri": "pvc://data/out"}, "pvc://data/out"),
+        ({"output_uri": "redis:millrace:{job-1}:results"}, None),
+        ({"output_uri": "s3://data/out", "state": "finalized"}, None),
+    ],
+)
+def test_who_deletes_a_ledger_is_told_what_is_left_beside_the_results(
+    redis: Redis, port: int, fields: dict[str, str], left: str | None
+) -> None:
+    tasks = Tasks(redis).dispatched()
+    redis.hset(tasks.job, mapping=fields)
+    task = with_store(port, lambda store: store.delete("job-1", results_ttl_seconds=None))
+    assert left == (task.output_uri if task else None)
+    assert task is None or ("ns", "name", "job-1") == (task.job.namespace, task.job.name, task.job.uid)
+
+
+def test_that_a_job_is_tidied_is_remembered(redis: Redis, port: int) -> None:
+    Tasks(redis).dispatched()
+    assert not read(port).is_tidied
+    with_store(port, lambda store: store.note_tidied("job-1", now=5.0))
+    assert read(port).is_tidied

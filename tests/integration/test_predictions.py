@@ -1,6 +1,8 @@
 """Single predictions: each record has one answer, in Redis, on its channel, in the cache, in Kafka and in a queue."""
 
 import json
+import random
+import string
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from waiters import wait_until
 from worker_jobs import Platform
 
 from millrace_contracts.models import ModelDescription, signature_key
-from millrace_contracts.outputs import KafkaOutput
+from millrace_contracts.outputs import KafkaOutput, OutputJoin, Writing
 from millrace_contracts.predictions import (
     PREDICT_EVENTS,
     CachedAnswer,
@@ -187,6 +189,23 @@ def test_results_of_a_job_go_to_kafka_by_key_and_failed_records_to_their_own_top
     assert [("scores", 2), ("bad-scores", 1)] == [
         (part["name"], part["records"]) for part in job.manifest["parts"] + job.manifest["errors"]
     ]
+
+
+def test_a_result_that_its_topic_does_not_take_fails_its_own_record_only(pool: Platform, kafka: Kafka) -> None:
+    kafka.create_topics("small-scores", **{"max.message.bytes": "2000"})
+    spec = pool.spec(output=KafkaOutput(topic="small-scores"), key_field="id")
+    spec = spec.model_copy(update={"writing": Writing(join=OutputJoin.INPUT)})
+    # Letters by chance, which packing does not make smaller.
+    large = "".join(random.choices(string.ascii_letters, k=5000))
+    notes = {f"k{i}": large if i == 3 else f"note {i}" for i in range(6)}
+    job = pool.submit(spec, [{"id": key, "x": [1, 2], "note": note} for key, note in notes.items()])
+    job.wait_until_finalized()
+    assert (6, 5, 1) == job.counts
+    produced = {message.key(): json.loads(message.value() or b"") for message in kafka.read("small-scores", 6)}
+    assert {key.encode() for key in notes} == produced.keys()
+    error = produced[b"k3"]["error"]
+    assert "ResultTooLarge" == error["code"]
+    assert all(words in error["message"] for words in ('"k3"', '"small-scores"', "takes 2,000"))
 
 
 def test_a_job_that_writes_to_a_topic_that_is_not_there_says_so(pool: Platform) -> None:

@@ -2,9 +2,11 @@
 
 import json
 
+from waiters import wait_until
 from worker_jobs import Platform, claim_output
 
 from millrace_contracts.ledger import Field
+from millrace_contracts.tasks import TIDY, JobRef, RetryPolicy, TidyTask
 
 
 def records(count: int) -> list[dict[str, object]]:
@@ -26,6 +28,14 @@ def test_inline_records_are_predicted_into_redis(pool: Platform) -> None:
     assert 0 < pool.redis.ttl(f"millrace:{{{job.uid}}}:results") <= 600
 
 
+def test_inline_records_keep_to_the_window_of_their_job(pool: Platform) -> None:
+    job = pool.submit(pool.spec(key_field="id", records_per_task=1), records(9), window=2)
+    job.wait_until_finalized()
+    planned = next(line for line in pool.workers[0].log.splitlines() if job.uid in line and "plan published" in line)
+    assert (9, 2) == (json.loads(planned)["shards"], json.loads(planned)["published"])
+    assert (9, {str(i) for i in range(9)}) == (job.number(Field.SHARDS_DONE), set(job.results))
+
+
 def test_a_file_is_predicted_into_part_files_in_its_order(pool: Platform) -> None:
     source = pool.write_input([json.dumps({"x": [i, 1]}) for i in range(25)])
     left = pool.claim / "out"
@@ -44,6 +54,18 @@ def test_a_file_is_predicted_into_part_files_in_its_order(pool: Platform) -> Non
     lines = [json.loads(line) for part in parts for line in (out / part).read_text().splitlines()]
     assert [line["key"] for line in lines] == [f"records.jsonl:{n}" for n in range(1, 26)]
     assert [line["outputs"]["y"][0] for line in lines] == [float(i) for i in range(25)]
+
+
+def test_the_checkpoints_of_a_job_that_nobody_goes_on_with_are_removed_and_its_results_stay(pool: Platform) -> None:
+    out, uid = pool.claim / "failed", "a-job-that-is-gone"
+    (out / ".checkpoints" / uid).mkdir(parents=True)
+    (out / ".checkpoints" / uid / "00000.json").touch()
+    for name in ("part-00000.jsonl", ".millrace-job"):
+        (out / name).touch()
+    task = TidyTask(job=JobRef(namespace="test", name="gone", uid=uid), output_uri="pvc://data/failed")
+    pool.publish(TIDY, {"payload": task.model_dump(mode="json")}, f"{uid}:tidy")
+    wait_until(lambda: not (out / ".checkpoints").exists(), what="the checkpoints to be gone", explain=pool.logs)
+    assert {"part-00000.jsonl", ".millrace-job"} == {file.name for file in out.iterdir()}
 
 
 def test_each_bad_record_fails_alone_with_its_line_and_reason(pool: Platform) -> None:
@@ -87,6 +109,17 @@ def test_a_record_on_which_the_model_fails_leaves_its_batch_unharmed(pool: Platf
         "attempts": 4,
     }
     assert job.number(Field.RETRIED) == 1
+
+
+def test_without_a_retry_only_the_record_that_is_not_answered_in_time_fails(pool: Platform) -> None:
+    spec = pool.spec(model="moody", key_field="id", max_batch_size=4).model_copy(
+        update={"request_timeout_seconds": 1, "retry": RetryPolicy(max_retries_per_record=0)}
+    )
+    job = pool.submit(spec, [{"id": i, "x": [-4 if i == 5 else i, 0]} for i in range(12)])
+    job.wait_until_finalized()
+    assert ((12, 11, 1), {"5"}) == (job.counts, set(job.errors))
+    assert ("InferenceFailed", 1) == (job.errors["5"]["error"]["code"], job.errors["5"]["error"]["attempts"])
+    assert 0 == job.number(Field.RETRIED)
 
 
 def test_a_model_without_batching_answers_records_of_any_length(pool: Platform) -> None:

@@ -1,6 +1,7 @@
 """The PredictionJobs of docs/predictionjob.md, as readers would copy them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,3 +17,12 @@ def documented_jobs() -> dict[str, dict[str, Any]]:
     by_name = {job["metadata"]["name"]: job for job in jobs}
     assert len(jobs) == len(by_name), "two examples have one name"
     return by_name
+
+
+def documented_function(name: str) -> Callable[..., Any]:
+    """Answer a Python function of the page, as readers would copy it."""
+    known: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        exec(block, known)
+    function: Callable[..., Any] = known[name]
+    return function

@@ -1,6 +1,7 @@
 """A web server of files, with or without Range requests, that can do what web servers do to their clients."""
 
 import re
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -85,10 +86,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def running_file_server(*, knows_ranges: bool) -> Iterator[FileServer]:
-    """Lend a server."""
+def running_file_server(*, knows_ranges: bool, tls: ssl.SSLContext | None = None) -> Iterator[FileServer]:
+    """Lend a server, of https where a context with its certificate is given."""
     handler = type("Handler", (_Handler,), {})
     with _Server(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         world = FileServer(server.server_port, knows_ranges)
         handler.world = world  # type: ignore[attr-defined] # made above
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 from containers import Container, free_port
 from waiters import wait_until
@@ -94,6 +94,30 @@ class Kafka:
         finally:
             consumer.close()
         return found
+
+    def read_all(self, topic: str) -> list[Message]:
+        """Answer what is in a topic of one partition now."""
+        config = {"bootstrap.servers": self.bootstrap_servers, "group.id": "tests", "enable.partition.eof": True}
+        consumer = Consumer({**config, "enable.auto.commit": False})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found: list[Message] = []
+        try:
+            while (message := consumer.poll(20)) is not None and message.error() is None:
+                found.append(message)
+        finally:
+            consumer.close()
+        assert message is not None, f"Kafka says nothing of {topic}"
+        return found
+
+    def change_broker(self, **config: str) -> None:
+        """Change settings of the broker while it runs."""
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
+        ]
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        broker = ConfigResource(ConfigResource.Type.BROKER, "1", incremental_configs=entries)
+        for changed in admin.incremental_alter_configs([broker], request_timeout=20).values():
+            changed.result(timeout=20)
 
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
         """Answer the committed offset of each partition; -1001 where nothing was committed."""

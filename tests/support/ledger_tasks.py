@@ -10,7 +10,7 @@ from typing import Any
 from containers import Container, free_port
 from redis import Redis
 
-from millrace_contracts import ledger
+from millrace_contracts import ledger, ledger_scripts
 from millrace_contracts.errors import JobFailure, RecordError
 from millrace_contracts.tasks import FailureBudget
 from millrace_worker.ledger import FailureTally, Finished, Ledger, ShardCounts
@@ -43,7 +43,7 @@ class Tasks:
         self.ledger = Ledger(client, now=lambda: 4.0)
 
     def submit(self, *, epoch: int = 0) -> int:
-        return self.run(ledger.SUBMIT, [self.job, ledger.JOBS_KEY], [self.uid, "ns", "name", "1.0", epoch])
+        return self.run(ledger_scripts.SUBMIT, [self.job, ledger.JOBS_KEY], [self.uid, "ns", "name", "1.0", epoch])
 
     def begin_dispatch(self, **budget: int) -> int | None:
         return self.ledger.begin_dispatch(
@@ -85,10 +85,10 @@ class Tasks:
         return self.ledger.stop(self.uid, reason=reason, message="because")
 
     def suspend(self) -> int:
-        return self.run(ledger.SUSPEND, [self.job], [])
+        return self.run(ledger_scripts.SUSPEND, [self.job], [])
 
     def dispatch_anew(self) -> int:
-        return self.run(ledger.DISPATCH_ANEW, [self.job, ledger.feeds_key(self.uid)], [])
+        return self.run(ledger_scripts.DISPATCH_ANEW, [self.job, ledger.feeds_key(self.uid)], [])
 
     def read(self, *names: str) -> list[str | None]:
         values: Any = self.client.hmget(self.job, names)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,8 @@ class ObjectStoreServer:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    program: Sequence[str] = ("-m", "moto.server")
+    """What Python runs; it takes the server's own options."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,7 +46,7 @@ class ObjectStoreServer:
 
     def start(self) -> None:
         """Start it, without buckets."""
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        command = [sys.executable, *self.program, "-H", "127.0.0.1", "-p", str(self.port)]
         with (self.folder / "object-store.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_until(self.answers, what="the object store", timeout_seconds=45)
@@ -93,9 +95,10 @@ class ObjectStoreServer:
 
 
 @contextmanager
-def running_object_store(folder: Path) -> Iterator[ObjectStoreServer]:
-    """Lend a server that runs; its log lies in the folder."""
-    server = ObjectStoreServer(folder)
+def running_object_store(folder: Path, *, holds: str = "") -> Iterator[ObjectStoreServer]:
+    """Lend a server that runs; its log lies in the folder. `holds` names a program of support that fills it first."""
+    program = (str(Path(__file__).with_name(f"{holds}.py")),) if holds else ("-m", "moto.server")
+    server = ObjectStoreServer(folder, program=program)
     server.start()
     try:
         yield server

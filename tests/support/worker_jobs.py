@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from waiters import wait_until
 from worker_process import WorkerProcess
 
-from millrace_contracts import ledger, results
+from millrace_contracts import ledger, ledger_scripts, results
 from millrace_contracts.inputs import ClaimInput, InlineInput, Input, Reading
 from millrace_contracts.ledger import Field, State
 from millrace_contracts.outputs import ClaimOutput, Output, RedisOutput
@@ -193,7 +193,8 @@ class Job:
     def make_ledger(self, *, epoch: int = 0) -> None:
         """Make its ledger, or make it anew in a later epoch."""
         keys = [ledger.job_key(self.uid), ledger.JOBS_KEY]
-        self.platform.redis.eval(ledger.SUBMIT, len(keys), *keys, self.uid, "test", self.spec.job.name, "1000.0", epoch)
+        arguments = [self.uid, "test", self.spec.job.name, "1000.0", epoch]
+        self.platform.redis.eval(ledger_scripts.SUBMIT, len(keys), *keys, *arguments)
 
     def publish_plan(self) -> None:
         """Publish the plan, for the first time or again."""
@@ -201,11 +202,11 @@ class Job:
 
     def suspend(self) -> None:
         """Let what runs finish and nothing else begin."""
-        self.platform.redis.eval(ledger.SUSPEND, 1, ledger.job_key(self.uid))
+        self.platform.redis.eval(ledger_scripts.SUSPEND, 1, ledger.job_key(self.uid))
 
     def resume(self) -> None:
         """Have published what is not done."""
-        self.platform.redis.eval(ledger.DISPATCH_ANEW, 2, ledger.job_key(self.uid), ledger.feeds_key(self.uid))
+        self.platform.redis.eval(ledger_scripts.DISPATCH_ANEW, 2, ledger.job_key(self.uid), ledger.feeds_key(self.uid))
         self.publish_plan()
 
     @property

@@ -18,6 +18,8 @@ class RecordError(StrEnum):
     """Triton refused this record alone (INVALID_ARGUMENT)."""
     INFERENCE_FAILED = "InferenceFailed"
     """The model failed on this record alone, after all retries."""
+    RESULT_TOO_LARGE = "ResultTooLarge"
+    """The model answered, and the topic of the results takes no message of that size."""
     POISON_MESSAGE = "PoisonMessage"
     """Each worker that held this record died or ran out of time; its message is in the dead-letter queue."""
 

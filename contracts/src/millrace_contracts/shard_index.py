@@ -2,7 +2,8 @@
 
 An entry is file number, record count, first line, offset and length, as unsigned little-endian integers of 4, 4, 8, 8
 and 8 bytes; their meaning is that of FileShard (KafkaShard: partition, records, 1 + start, start offset, end - start).
-Inline records are no files: their jobs have no index, because the plan itself holds all that their shards need.
+Of inline records the file number is that of the shard, whose records stand beside the index, and the others count
+records of the job.
 """
 
 import struct

@@ -13,6 +13,7 @@ PLAN: Final = "millrace.plan"
 PREDICT_SHARD: Final = "millrace.predict_shard"
 FINALIZE: Final = "millrace.finalize"
 NOTIFY: Final = "millrace.notify"
+TIDY: Final = "millrace.tidy"
 RUN_PIPELINE: Final = "millrace.run_pipeline"
 SUBMIT_JOB: Final = "millrace.submit_job"
 
@@ -167,6 +168,14 @@ class FinalizeTask(Payload):
     """Write the manifest of a job whose shards are all done."""
 
     spec: JobSpec
+
+
+class TidyTask(Payload):
+    """Remove what only a job that goes on needs: the checkpoints of one that has failed, or that was deleted."""
+
+    job: JobRef
+    output_uri: str
+    """As the ledger has it: pvc://<claim>/<path> or s3://<bucket>/<prefix>."""
 
 
 class NotifyTask(Payload):

@@ -286,6 +286,48 @@ def test_batches_are_made_while_earlier_ones_are_at_the_model() -> None:
     assert 5 == len(predict(batches(), send=send, limits=LIMITS, pace=PACE))
 
 
+def test_a_thread_that_has_its_answer_sends_the_next_batch_without_waiting_for_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0)
+    has_begun, has_gone_on = threading.Event(), threading.Event()
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        assert has_begun.wait(5)
+        if positions == (1,):
+            has_gone_on.set()
+        return [{} for _ in positions]
+
+    def hold_the_caller() -> None:
+        has_begun.set()
+        assert has_gone_on.wait(5)
+
+    limits = replace(LIMITS, requests_in_flight=1)
+    outcomes = predict(batches_of(3, 1), send=send, limits=limits, pace=PACE, check=hold_the_caller)
+    assert {0, 1, 2} == set(outcomes)
+
+
+def test_nothing_more_is_sent_once_the_caller_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0)
+    is_given_up, sent = threading.Event(), []
+
+    def send(positions: tuple[int, ...]) -> list[dict[str, Any]]:
+        sent.append(threading.current_thread())
+        assert is_given_up.wait(5)
+        return [{} for _ in positions]
+
+    def check() -> None:
+        raise JobOver
+
+    limits = replace(LIMITS, requests_in_flight=1)
+    with pytest.raises(JobOver):
+        predict(batches_of(3, 1), send=send, limits=limits, pace=PACE, check=check)
+    is_given_up.set()
+    for thread in set(sent):
+        thread.join(5)
+    assert 1 == len(sent)
+
+
 @settings(deadline=None, max_examples=30)
 @given(bad=st.sets(st.integers(0, 19), max_size=5), size=st.integers(1, 8))
 def test_the_same_input_has_the_same_outcome_whatever_the_batches(bad: set[int], size: int) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace_contracts.errors import RecordError
+from millrace_contracts.outputs import OutputJoin
 from millrace_contracts.results import ErrorDetail, RecordFailure
 from millrace_worker.errors import BatchFailed, BatchRejected
 from millrace_worker.inference.blocks import Block, Encoding
@@ -21,6 +22,7 @@ from millrace_worker.inference.retry_policy import Pace
 from millrace_worker.inference.shard import ShardOutcome, Work, compute
 from millrace_worker.input.columns import ColumnBatch
 from millrace_worker.input.record import Record, fail
+from millrace_worker.storage.json_lines import result_text
 from millrace_worker.storage.outcome import ResultColumns
 
 BAD = 66.0
@@ -89,6 +91,30 @@ def test_every_record_has_one_outcome_and_its_own(values: list[Any], rows: int, 
     assert good == outputs_of(outcome)
     assert len(good) == outcome.succeeded
     assert sorted(result.line for result in outcome.results) == [result.line for result in outcome.results]
+
+
+@settings(deadline=None, max_examples=100)
+@given(values=st.lists(VALUES, max_size=20), rows=st.integers(1, 8), batches=st.booleans())
+def test_text_that_is_made_while_answers_are_awaited_is_that_of_all_results(
+    values: list[Any], rows: int, *, batches: bool
+) -> None:
+    work = work_of(given_of(values), rows=rows if batches else 1, batches=batches)
+    at_the_end = outcome_of(work).results
+    meanwhile = outcome_of(replace(work, write=lambda results: result_text(results, OutputJoin.KEY))).results
+    assert result_text(at_the_end, OutputJoin.KEY) == result_text(meanwhile, OutputJoin.KEY)
+
+
+def test_text_of_records_that_fit_is_made_answer_by_answer() -> None:
+    made: list[int] = []
+
+    def write(results: ResultColumns) -> bytes:
+        made.append(len(results))
+        return result_text(results, OutputJoin.INPUT)
+
+    work = replace(work_of(given_of([[i] for i in range(10)])), write=write, with_input=True)
+    results = outcome_of(work).results
+    assert isinstance(results, ResultColumns)
+    assert ([2, 4, 4], 3) == (sorted(made), len(results.text or ()))
 
 
 def _is_bad(value: Any) -> bool:

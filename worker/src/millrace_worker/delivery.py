@@ -23,11 +23,13 @@ from millrace_contracts.tasks import (
     NOTIFY,
     PLAN,
     PREDICT_SHARD,
+    TIDY,
     FinalizeTask,
     JobRef,
     NotifyTask,
     PlanTask,
     ShardTask,
+    TidyTask,
 )
 from millrace_worker.context import Context
 from millrace_worker.errors import JobImpossible, LedgerUnavailable, Unavailable
@@ -37,6 +39,7 @@ from millrace_worker.tasks.finalize import finalize
 from millrace_worker.tasks.notify import is_too_old, notify, pause_seconds
 from millrace_worker.tasks.plan import plan
 from millrace_worker.tasks.predict_shard import predict_shard
+from millrace_worker.tasks.tidy import tidy
 
 log = get_logger(__name__)
 
@@ -68,6 +71,11 @@ def register_tasks(app: Any, context: Context) -> None:
     def run_finalize(self: Any, payload: Any) -> None:
         task = read_payload(FinalizeTask, payload)
         _deliver(self, task.spec.job, context, lambda: finalize(task, context))
+
+    @app.task(name=TIDY, **options)  # type: ignore[untyped-decorator] # celery has no types
+    def run_tidy(self: Any, payload: Any) -> None:
+        task = read_payload(TidyTask, payload)
+        _deliver(self, task.job, context, lambda: tidy(task, context))
 
     @app.task(name=NOTIFY, **options)  # type: ignore[untyped-decorator] # celery has no types
     def run_notify(self: Any, payload: Any) -> None:

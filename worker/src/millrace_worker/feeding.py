@@ -11,6 +11,7 @@ from millrace_contracts.ledger import BeginShard
 from millrace_contracts.tasks import FinalizeTask, ShardTask
 from millrace_worker.checkpoints import write_checkpoint
 from millrace_worker.context import Context
+from millrace_worker.errors import LedgerUnavailable
 from millrace_worker.ledger import ShardCounts
 from millrace_worker.logs import get_logger
 
@@ -20,7 +21,7 @@ log = get_logger(__name__)
 def finish(task: ShardTask, context: Context, counts: ShardCounts) -> bool:
     """Count a shard whose results are written, and publish what follows; False means that it was counted before."""
     spec, index = task.spec, task.shard.index
-    if spec.checkpoint:
+    if spec.checkpoint and _goes_on(context, spec.job.uid):
         context.destination(spec).write_checkpoint(index, write_checkpoint(task.shard, counts))
     finished = context.ledger.finish_shard(spec.job.uid, index, counts, epoch=task.epoch)
     if finished.was_last:
@@ -33,6 +34,16 @@ def finish(task: ShardTask, context: Context, counts: ShardCounts) -> bool:
         if context.ledger.needs_finalize(spec.job.uid):
             context.publisher.publish_finalize(FinalizeTask(spec=spec))
     return finished.counts
+
+
+def _goes_on(context: Context, uid: str) -> bool:
+    """Say whether a checkpoint may be needed: of a job that was stopped or deleted nobody would remove it any more."""
+    try:
+        return context.ledger.is_active(uid)
+    except LedgerUnavailable as unavailable:
+        # Just then it is worth most: what Redis loses now is known by the checkpoints alone.
+        log.info("checkpoint written without a look at the ledger", uid=uid, why=str(unavailable))
+        return True
 
 
 def publish_again(task: ShardTask, context: Context, verdict: str) -> None:

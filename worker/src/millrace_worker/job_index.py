@@ -16,6 +16,9 @@ from millrace_worker.ledger import translated
 KAFKA: Final = "kafka"
 """Field of the files that holds the topic of an index of Kafka."""
 
+INLINE: Final = "inline"
+"""Field of the files that is there where they are no files but the records of each shard."""
+
 BYTES_PER_WRITE: Final = 256 * 1024
 FILES_PER_WRITE: Final = 1000
 """Redis serves others in between."""
@@ -48,15 +51,21 @@ class JobIndex:
         records = sum(unpack(entries[start : start + ENTRY_BYTES]).record_count for start in starts)
         return Size(shards=len(starts), records=records)
 
-    def write(self, uid: str, entries: bytes, *, files: Sequence[FileRef], kafka_topic: str = "") -> Size:
+    def write(
+        self,
+        uid: str,
+        entries: bytes,
+        *,
+        files: Sequence[FileRef] = (),
+        kafka_topic: str = "",
+        inline: Sequence[str] = (),
+    ) -> Size:
         """Write an index in pieces, unless one is there; answers what stands, which is that of the first plan."""
         if not entries:
             return Size(shards=0, records=0)
         own = uuid.uuid4().hex[:12]
         new_index, new_files = f"{index_key(uid)}:{own}", f"{files_key(uid)}:{own}"
-        named = [(str(i), file.model_dump_json()) for i, file in enumerate(files)]
-        if kafka_topic:
-            named = [(KAFKA, kafka_topic)]
+        named = _named(files, kafka_topic=kafka_topic, inline=inline)
         with translated():
             for start in range(0, len(named), FILES_PER_WRITE):
                 self._client.hset(new_files, mapping=dict(named[start : start + FILES_PER_WRITE]))
@@ -73,20 +82,17 @@ class JobIndex:
         start = index * ENTRY_BYTES
         with translated():
             entry = self._bytes("GETRANGE", index_key(uid), start, start + ENTRY_BYTES - 1)
-            topic: Any = self._client.hget(files_key(uid), KAFKA)
         if len(entry) != ENTRY_BYTES:
             return None
-        return shard_at(index, unpack(entry), files=_Files(self._client, uid), kafka_topic=topic or "")
+        return _Places(self._client, uid).shard(index, entry)
 
     def shards(self, uid: str, indices: Iterable[int]) -> Iterator[Shard]:
         """Answer these shards in their order, with few questions to Redis."""
         with translated():
             entries = self._bytes("GET", index_key(uid))
-            topic: Any = self._client.hget(files_key(uid), KAFKA)
-        files = _Files(self._client, uid)
+        places = _Places(self._client, uid)
         for index in indices:
-            entry = entries[index * ENTRY_BYTES : (index + 1) * ENTRY_BYTES]
-            yield shard_at(index, unpack(entry), files=files, kafka_topic=topic or "")
+            yield places.shard(index, entries[index * ENTRY_BYTES : (index + 1) * ENTRY_BYTES])
 
     def _bytes(self, *command: str | int) -> bytes:
         # The client turns answers into text, which these are not.
@@ -94,12 +100,63 @@ class JobIndex:
         return answer or b""
 
 
-class _Files(Sequence[FileRef]):
-    """The files of an index, each asked for when it is needed: an input may have thousands, and a shard has one."""
+def _named(files: Sequence[FileRef], *, kafka_topic: str, inline: Sequence[str]) -> list[tuple[str, str]]:
+    """Answer the fields of the hash beside the index."""
+    if inline:
+        return [(INLINE, str(len(inline))), *((str(i), records) for i, records in enumerate(inline))]
+    if kafka_topic:
+        return [(KAFKA, kafka_topic)]
+    return [(str(i), file.model_dump_json()) for i, file in enumerate(files)]
+
+
+class _Places:
+    """What the entries of an index refer to."""
+
+    def __init__(self, client: redis.Redis, uid: str) -> None:
+        with translated():
+            marks: Any = client.hmget(files_key(uid), [KAFKA, INLINE])
+        topic, inline = marks
+        self._topic = str(topic or "")
+        self._texts = _Texts(client, uid)
+        self._is_inline = inline is not None
+        self._files = _Files(self._texts)
+
+    def shard(self, index: int, entry: bytes) -> Shard:
+        inline = self._texts if self._is_inline else None
+        return shard_at(index, unpack(entry), files=self._files, kafka_topic=self._topic, inline=inline)
+
+
+class _Texts(Sequence[str]):
+    """What stands beside an index, each asked for when it is needed: there may be thousands, and a shard has one."""
 
     def __init__(self, client: redis.Redis, uid: str) -> None:
         self._client = client
         self._key = files_key(uid)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        with translated():
+            text: Any = self._client.hget(self._key, str(at))
+        if text is None:
+            # Redis lost it, or the job was deleted a moment ago; the next look at the ledger tells which.
+            raise LedgerUnavailable(f"the ledger has an index and not what its entry {at} is about")
+        return str(text)
+
+    def __len__(self) -> int:
+        with translated():
+            return int(self._client.hlen(self._key))
+
+
+class _Files(Sequence[FileRef]):
+    """The files of an index; the last one is remembered, because the shards of a file stand together."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
         self._known: dict[int, FileRef] = {}
 
     @overload
@@ -110,14 +167,8 @@ class _Files(Sequence[FileRef]):
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
         if at not in self._known:
-            with translated():
-                text: Any = self._client.hget(self._key, str(at))
-            if text is None:
-                # Redis lost it, or the job was deleted a moment ago; the next look at the ledger tells which.
-                raise LedgerUnavailable(f"the ledger has an index and not its file {at}")
-            self._known = {at: FileRef.model_validate_json(text)}
+            self._known = {at: FileRef.model_validate_json(self._texts[at])}
         return self._known[at]
 
     def __len__(self) -> int:
-        with translated():
-            return int(self._client.hlen(self._key))
+        return len(self._texts)

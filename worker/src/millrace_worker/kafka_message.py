@@ -15,6 +15,17 @@ class KafkaMessage:
     headers: Sequence[tuple[str, str]] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooLarge:
+    """A message that its topic does not take."""
+
+    number: int
+    """Among those that were to be sent, from 0."""
+    size_bytes: int
+    limit_bytes: int | None
+    """What the topic takes; None where it does not say."""
+
+
 class KafkaSender(Protocol):
     """Where messages go."""
 
@@ -23,6 +34,9 @@ class KafkaSender(Protocol):
 
     def send(self, messages: Iterable[KafkaMessage]) -> None:
         """Return when Kafka has every message, or raise OutputUnwritable or KafkaUnavailable."""
+
+    def send_what_fits(self, messages: Iterable[KafkaMessage]) -> Sequence[TooLarge]:
+        """Do the same, but answer which messages are larger than their topic takes, instead of raising."""
 
     def close(self) -> None:
         """Give the connections back."""

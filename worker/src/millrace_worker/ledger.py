@@ -1,4 +1,4 @@
-"""The workers' view of the job ledger: it runs the scripts of `millrace_contracts.ledger`, and nothing else."""
+"""The workers' view of the job ledger: it runs the scripts of the contract, and nothing else."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from millrace_contracts import ledger as contract
+from millrace_contracts import ledger_scripts as scripts
 from millrace_contracts import poison
 from millrace_contracts.errors import JobFailure, RecordError
 from millrace_contracts.ledger import Field, State
@@ -108,16 +109,16 @@ class Ledger:
     def __init__(self, client: redis.Redis, *, now: Callable[[], float]) -> None:
         self._now = now
         self._client = client
-        self._begin_dispatch = client.register_script(contract.BEGIN_DISPATCH)
-        self._give_out = client.register_script(contract.GIVE_OUT)
-        self._wait = client.register_script(contract.WAIT)
-        self._end_dispatch = client.register_script(contract.END_DISPATCH)
-        self._begin_shard = client.register_script(contract.BEGIN_SHARD)
-        self._release_shard = client.register_script(contract.RELEASE_SHARD)
-        self._finish_shard = client.register_script(contract.FINISH_SHARD)
+        self._begin_dispatch = client.register_script(scripts.BEGIN_DISPATCH)
+        self._give_out = client.register_script(scripts.GIVE_OUT)
+        self._wait = client.register_script(scripts.WAIT)
+        self._end_dispatch = client.register_script(scripts.END_DISPATCH)
+        self._begin_shard = client.register_script(scripts.BEGIN_SHARD)
+        self._release_shard = client.register_script(scripts.RELEASE_SHARD)
+        self._finish_shard = client.register_script(scripts.FINISH_SHARD)
         self._redriven = client.register_script(poison.REDRIVEN)
-        self._finalized = client.register_script(contract.FINALIZED)
-        self._stop = client.register_script(contract.STOP)
+        self._finalized = client.register_script(scripts.FINALIZED)
+        self._stop = client.register_script(scripts.STOP)
 
     def is_planning(self, uid: str) -> bool:
         """Say whether the job needs its plan: it exists, nobody stopped or suspended it, and shards are to be sent."""

@@ -84,6 +84,8 @@ def create(
     entry |= _target(pipeline=pipeline, job=job, task=task, queue=queue, values=named_values(parameter or []))
     saved = session.admin.save_schedule({key: value for key, value in entry.items() if value is not None})
     session.printer.done(saved, VIEW, f"Schedule {name} runs {when(saved)}, next {moment(saved.get('nextRunAt'))}.")
+    if hint := saved.get("hint"):
+        session.printer.say(f"Note: {hint}.")
 
 
 @command(app, "delete", example="millrace schedule delete nightly --yes")

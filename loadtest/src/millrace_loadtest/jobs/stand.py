@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 from pydantic import SecretStr
 
-from millrace_contracts import ledger
+from millrace_contracts import ledger, ledger_scripts
 from millrace_contracts.inputs import ClaimInput, InlineInput, Input, Reading
 from millrace_contracts.ledger import Field, State
 from millrace_contracts.outputs import ClaimOutput
@@ -130,7 +130,7 @@ class Stand:
         """Let workers know of a job; what has no ledger is a deleted job's, and they drop it."""
         keys = [ledger.job_key(job.uid), ledger.JOBS_KEY]
         now = str(clock.seconds_since_epoch())
-        self.redis.eval(ledger.SUBMIT, len(keys), *keys, job.uid, job.namespace, job.name, now, "0")
+        self.redis.eval(ledger_scripts.SUBMIT, len(keys), *keys, job.uid, job.namespace, job.name, now, "0")
 
     def inline(self, keys: list[str], tensor: list[float]) -> InlineInput:
         """Describe records that stand in the job itself."""

@@ -20,6 +20,7 @@ from millrace_operator.jobs.steps import (
     Stop,
     Submit,
     Suspend,
+    Tidy,
 )
 
 log = structlog.get_logger(__name__)
@@ -61,14 +62,9 @@ class Executor:
     async def _do(self, job: PredictionJob, action: Action, *, now: float) -> None:
         match action:
             case Submit():
-                await self._ledgers.submit(
-                    uid=job.uid, namespace=job.namespace, name=job.name, now=now, attempt=action.attempt
-                )
-                if action.attempt > 1:
-                    await self._objects.record_event(job, _LEDGER_LOST)
+                await self._submit(job, action, now=now)
             case PublishPlan():
-                if await self._publish(job, self._publisher.publish_plan(action.task)):
-                    await self._ledgers.note_plan_published(job.uid, now=now, share=action.share)
+                await self._publish_plan(job, action, now=now)
             case Suspend():
                 await self._ledgers.suspend(job.uid)
             case DispatchAnew():
@@ -77,11 +73,26 @@ class Executor:
                 await self._notify(job, action, now=now)
             case Stop():
                 await self._ledgers.stop(job.uid, reason=action.reason, message=action.message)
+            case Tidy():
+                await self._tidy(job, action, now=now)
             case DeleteObject():
                 await self._objects.delete(job)
                 log.info("job deleted, its time to live is over", job=f"{job.namespace}/{job.name}")
             case _:
                 assert_never(action)
+
+    async def _submit(self, job: PredictionJob, action: Submit, *, now: float) -> None:
+        await self._ledgers.submit(uid=job.uid, namespace=job.namespace, name=job.name, now=now, attempt=action.attempt)
+        if action.attempt > 1:
+            await self._objects.record_event(job, _LEDGER_LOST)
+
+    async def _publish_plan(self, job: PredictionJob, action: PublishPlan, *, now: float) -> None:
+        if await self._publish(job, self._publisher.publish_plan(action.task)):
+            await self._ledgers.note_plan_published(job.uid, now=now, share=action.share)
+
+    async def _tidy(self, job: PredictionJob, action: Tidy, *, now: float) -> None:
+        if await self._publish(job, self._publisher.publish_tidying(action.task)):
+            await self._ledgers.note_tidied(job.uid, now=now)
 
     async def _dispatch_anew(self, job: PredictionJob, action: DispatchAnew) -> None:
         if not await self._ledgers.dispatch_anew(job.uid, note=action.note):

@@ -8,8 +8,9 @@ from typing import Final
 
 from millrace_contracts.errors import JobFailure
 from millrace_contracts.ledger import State
-from millrace_contracts.tasks import PlanTask
+from millrace_contracts.tasks import JobRef, PlanTask
 from millrace_operator.api.conditions import Condition
+from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.jobs import situation as situations
 from millrace_operator.jobs.deadlines import stop_for_deadline, submission_is_overdue
 from millrace_operator.jobs.notices import due_notices
@@ -20,7 +21,8 @@ from millrace_operator.jobs.renewal import plan_is_due, renewal
 from millrace_operator.jobs.situation import Situation
 from millrace_operator.jobs.spec import build_plan, check_spec, share_of
 from millrace_operator.jobs.status import build_status, count
-from millrace_operator.jobs.steps import Action, DeleteObject, JobStep, PublishPlan, Stop, Submit, Suspend
+from millrace_operator.jobs.steps import Action, DeleteObject, JobStep, PublishPlan, Stop, Submit, Suspend, Tidy
+from millrace_operator.jobs.tidying import tidying
 
 _SUBMITTED_STATES: Final = frozenset(
     {JobState.QUEUED.value, JobState.RUNNING.value, JobState.SUSPENDED.value, JobState.FINALIZING.value}
@@ -58,16 +60,18 @@ def _submit(view: JobView, *, now: float) -> JobStep:
         plan = None if view.pool is None else build_plan(job, view.pool)
     except SpecRefused as refusal:
         return _refuse(view, f"{refusal}.", now=now)
-    validated = (
-        situations.pool_not_found(job.worker_pool_name, job.namespace, view.pool_names)
-        if view.pool is None
-        else situations.accepted(view.pool.name)
-    )
+    validated = _validated(view)
     if job.is_to_be_suspended:
         return _step(view, situations.suspended(None, validated=(validated,)), now=now)
     if submission_is_overdue(job, now=now):
         return _step(view, situations.expired(_overdue(view)), now=now)
     return _begin(view, plan, validated, now=now)
+
+
+def _validated(view: JobView) -> Condition:
+    if view.pool is not None:
+        return situations.accepted(view.pool.name)
+    return situations.pool_not_found(view.job.worker_pool_name, view.job.namespace, view.pool_names)
 
 
 def _begin(view: JobView, plan: PlanTask | None, validated: Condition, *, now: float) -> JobStep:
@@ -114,13 +118,21 @@ def _follow(view: JobView, reading: LedgerReading, *, now: float) -> JobStep:
     counts = count(job, reading, has_ended=has_ended)
     if has_ended:
         ended = situations.ended(reading, counts, partial_failure_fails=job.partial_failure_fails)
-        return _step(view, ended, now=now)
+        return _step(view, ended, *_tidied(view.job, reading), now=now)
     if reading.is_suspended:
         situation = situations.suspended(reading)
     else:
         trouble = view.publish_trouble or (view.pool.broker_trouble if view.pool is not None else "")
         situation = situations.active(reading, counts, view.pool, trouble=trouble)
     return _step(view, situation, *_next_actions(view, reading, now=now), now=now)
+
+
+def _tidied(job: PredictionJob, reading: LedgerReading) -> tuple[Action, ...]:
+    """Have the checkpoints removed of a job that failed; one that is done removed them itself."""
+    if reading.is_tidied or reading.state == State.FINALIZED:
+        return ()
+    task = tidying(JobRef(namespace=job.namespace, name=job.name, uid=job.uid), reading.output_uri)
+    return () if task is None else (Tidy(task),)
 
 
 def _next_actions(view: JobView, reading: LedgerReading, *, now: float) -> tuple[Action, ...]:

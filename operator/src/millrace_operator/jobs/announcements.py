@@ -67,7 +67,8 @@ def _start(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | No
 
 def _trouble(before: Mapping[str, Any], after: Mapping[str, Any]) -> JobEvent | None:
     said, was = _condition(after, ConditionType.SUCCEEDED), _condition(before, ConditionType.SUCCEEDED)
-    if said["reason"] not in TROUBLES or said["reason"] == was["reason"]:
+    is_told_otherwise = after.get("state") == JobState.PENDING.value and said["reason"] == Reason.WORKER_POOL_NOT_FOUND
+    if said["reason"] not in TROUBLES or said["reason"] == was["reason"] or is_told_otherwise:
         return None
     return JobEvent(type="Warning", reason=said["reason"], message=said["message"])
 

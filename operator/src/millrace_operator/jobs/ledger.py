@@ -12,11 +12,15 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
 from millrace_contracts import ledger as contract
+from millrace_contracts import ledger_scripts as scripts
 from millrace_contracts.errors import JobFailure
+from millrace_contracts.ledger import Field, State
 from millrace_contracts.results import errors_key, manifest_key, results_key
+from millrace_contracts.tasks import JobRef, TidyTask
 from millrace_operator.errors import OperatorError
-from millrace_operator.jobs.ledger_answers import NOTIFIED, as_text, say_unreachable, understand
+from millrace_operator.jobs.ledger_answers import NOTIFIED, TIDIED, as_text, say_unreachable, understand
 from millrace_operator.jobs.readings import Ledger, LedgerUnknown
+from millrace_operator.jobs.tidying import tidying
 
 NOTE_PLAN_PUBLISHED: Final = """
 -- KEYS: job.  ARGV: now, share.  Answers 0 if the job is gone; a bare HSET would make half a ledger anew.
@@ -52,10 +56,10 @@ class LedgerStore:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._submit = redis.register_script(contract.SUBMIT)
-        self._stop = redis.register_script(contract.STOP)
-        self._suspend = redis.register_script(contract.SUSPEND)
-        self._dispatch_anew = redis.register_script(contract.DISPATCH_ANEW)
+        self._submit = redis.register_script(scripts.SUBMIT)
+        self._stop = redis.register_script(scripts.STOP)
+        self._suspend = redis.register_script(scripts.SUSPEND)
+        self._dispatch_anew = redis.register_script(scripts.DISPATCH_ANEW)
         self._note_plan_published = redis.register_script(NOTE_PLAN_PUBLISHED)
         self._note = redis.register_script(NOTE)
 
@@ -98,7 +102,8 @@ class LedgerStore:
         """Forget what is out and end a suspension; answer False for a job that has ended. A plan must follow."""
         keys = [contract.job_key(uid), contract.feeds_key(uid)]
         # The note first: without it the next look would count from the wrong time, the other way round it notes anew.
-        await self._run(self._note(keys=keys[:1], args=[part for pair in note.items() for part in pair]))
+        if note:
+            await self._run(self._note(keys=keys[:1], args=[part for pair in note.items() for part in pair]))
         epoch: int = await self._run(self._dispatch_anew(keys=keys))
         return epoch >= 0
 
@@ -106,23 +111,34 @@ class LedgerStore:
         """Remember that somebody was told something."""
         await self._run(self._note(keys=[contract.job_key(uid)], args=[NOTIFIED + notice, repr(now)]))
 
+    async def note_tidied(self, uid: str, *, now: float) -> None:
+        """Remember that the job's checkpoints are being removed."""
+        await self._run(self._note(keys=[contract.job_key(uid)], args=[TIDIED, repr(now)]))
+
     async def stop(self, uid: str, *, reason: JobFailure, message: str) -> None:
         """Let the job's shards do nothing more; an earlier reason stands, and a finished job stays finished."""
         await self._run(self._stop(keys=[contract.job_key(uid)], args=[reason.value, message]))
 
-    async def delete(self, uid: str, *, results_ttl_seconds: int | None) -> None:
+    async def delete(self, uid: str, *, results_ttl_seconds: int | None) -> TidyTask | None:
         """Delete the ledger, which cancels what is left of the job; its results keep their own time to live.
+
+        Answers what is to be tidied after it, if anything is.
 
         Results without one are of a job that did not end. They get one now, so that nothing stays in Redis for ever.
         """
         ttl_seconds = results_ttl_seconds or ABANDONED_RESULTS_TTL_SECONDS
         async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hmget(contract.job_key(uid), [Field.NAMESPACE, Field.NAME, Field.STATE, Field.OUTPUT_URI])
             pipeline.delete(*contract.ledger_keys(uid))
             for key in (results_key(uid), errors_key(uid), manifest_key(uid)):
                 pipeline.expire(key, ttl_seconds, nx=True)
-            await self._run(pipeline.execute())
+            answers = await self._run(pipeline.execute())
         # Last and apart: while the name is listed the sweep tries again; and on Redis Cluster this key is elsewhere.
         await self._run(self._redis.hdel(contract.JOBS_KEY, uid))
+        namespace, name, state, output_uri = (as_text(value or "") for value in answers[0])
+        return (
+            None if state == State.FINALIZED else tidying(JobRef(namespace=namespace, name=name, uid=uid), output_uri)
+        )
 
     async def list_jobs(self) -> dict[str, tuple[str, str]]:
         """List every job that has a ledger: uid -> namespace and name."""

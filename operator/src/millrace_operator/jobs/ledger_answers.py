@@ -7,6 +7,8 @@ from millrace_contracts import ledger as contract
 from millrace_contracts.ledger import Field
 from millrace_operator.jobs.readings import FailedRecords, Ledger, LedgerMissing, LedgerReading, LedgerUnknown
 
+TIDIED: Final = "tidied_at"
+
 NOTIFIED: Final = "notified:"
 """How fields begin that say who was told what."""
 
@@ -76,6 +78,7 @@ def _of_operator(fields: Mapping[str, str]) -> dict[str, Any]:
         "renewed_at": _seconds(fields, "renewed_at"),
         "renewals": int(fields.get("renewals", "0")),
         "renewed_shards": int(fields.get("renewed_shards", "0")),
+        "is_tidied": TIDIED in fields,
         "planned_as": fields.get("planned_as", ""),
         "notified": frozenset(name.removeprefix(NOTIFIED) for name in fields if name.startswith(NOTIFIED)),
     }

@@ -110,6 +110,7 @@ class JobLoop:
         self._reporter = Reporter(objects, interval_seconds=settings.status_interval_seconds)
         self._cleaner = Cleaner(
             ledgers=ledgers,
+            publisher=context.publisher,
             objects=objects,
             watches=lambda namespace: not settings.namespaces or namespace in settings.namespaces,
         )

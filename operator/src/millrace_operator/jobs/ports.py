@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from millrace_contracts.tasks import NotifyTask, PlanTask
+from millrace_contracts.tasks import NotifyTask, PlanTask, TidyTask
 from millrace_operator.api.prediction_job import PredictionJob
 from millrace_operator.jobs.steps import JobEvent
 
@@ -26,6 +26,10 @@ class Publisher(Protocol):
 
     async def publish_plan(self, task: PlanTask) -> None:
         """Publish a plan."""
+        ...
+
+    async def publish_tidying(self, task: TidyTask) -> None:
+        """Publish that a job's checkpoints are to be removed."""
         ...
 
     async def publish_notification(self, task: NotifyTask, *, notice: str) -> None:

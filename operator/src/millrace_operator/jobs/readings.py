@@ -68,6 +68,8 @@ class LedgerReading:
     """How many shards were done at that time."""
     planned_as: str = ""
     """The priority and share of the pool that the shards which are out carry; empty before the first plan."""
+    is_tidied: bool = False
+    """Word was sent that its checkpoints are to be removed."""
     notified: frozenset[str] = frozenset()
     """What was told to those who asked for it, as `<event>:<number of the notification>`."""
 

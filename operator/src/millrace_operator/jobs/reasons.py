@@ -74,5 +74,13 @@ class Reason(StrEnum):
     NOTHING_LOST = "NothingLost"
 
 
-TROUBLES = frozenset({Reason.WAITING_FOR_TRITON, Reason.WAITING, Reason.BROKER_UNREACHABLE, Reason.LEDGER_UNREACHABLE})
+TROUBLES = frozenset(
+    {
+        Reason.WAITING_FOR_TRITON,
+        Reason.WAITING,
+        Reason.BROKER_UNREACHABLE,
+        Reason.LEDGER_UNREACHABLE,
+        Reason.WORKER_POOL_NOT_FOUND,
+    }
+)
 """Reasons for which an active job does not get on, and goes on by itself later."""

@@ -26,6 +26,11 @@ SPEC_FAILURES: Final = frozenset(
 )
 """Failures that say that the job asked for something that is not there: the job was not valid after all."""
 
+_POOL_IS_GONE: Final = (
+    "The WorkerPool of this job was deleted: its tasks wait in their queue until there is one again, unless workers "
+    "are left. Make the pool anew, or delete the job."
+)
+
 _STOPPED_STATES: Final[Mapping[str, JobState]] = {
     JobFailure.CANCELLED: JobState.CANCELLED,
     JobFailure.QUEUEING_DEADLINE_EXCEEDED: JobState.EXPIRED,
@@ -131,6 +136,8 @@ def active(reading: LedgerReading, counts: RecordCounts, pool: PoolView | None, 
         return _queued(reading, pool, trouble=trouble)
     is_finalizing = reading.shards_total is not None and reading.shards_done >= reading.shards_total
     reason, message = _why_running(reading, counts, is_finalizing=is_finalizing, trouble=trouble)
+    if pool is None and not is_finalizing:
+        reason, message = Reason.WORKER_POOL_NOT_FOUND, _POOL_IS_GONE
     return Situation(
         state=JobState.FINALIZING if is_finalizing else JobState.RUNNING,
         conditions=(
@@ -241,6 +248,8 @@ def _queued(reading: LedgerReading, pool: PoolView | None, *, trouble: str) -> S
 
 
 def _why_queued(reading: LedgerReading, pool: PoolView | None, *, trouble: str) -> tuple[Reason, str]:
+    if pool is None:
+        return Reason.WORKER_POOL_NOT_FOUND, _POOL_IS_GONE
     if trouble:
         return Reason.BROKER_UNREACHABLE, f"{_sentence(trouble)} The job goes on by itself when the broker answers."
     if reading.waiting_for:
@@ -248,7 +257,7 @@ def _why_queued(reading: LedgerReading, pool: PoolView | None, *, trouble: str) 
     if reading.state == State.SUBMITTED:
         times = f" It was sent {reading.plan_publications} times." if reading.plan_publications > 1 else ""
         return Reason.WAITING_FOR_PLAN, f"The task that reads the input waits for a worker of the system pool.{times}"
-    ready = "" if pool is None else f"; WorkerPool {pool.name} has {pool.ready_replicas} ready replicas"
+    ready = f"; WorkerPool {pool.name} has {pool.ready_replicas} ready replicas"
     return Reason.WAITING_FOR_WORKERS, f"{_waiting_tasks(reading.shards_total)} for a worker{ready}."
 
 
@@ -272,6 +281,7 @@ def _waiting_reason(waiting_for: str) -> Reason:
 
 
 def _submitted(pool: PoolView | None) -> tuple[Condition, ...]:
+    # A pool that went away does not unsay that the job was valid.
     return () if pool is None else (accepted(pool.name),)
 
 

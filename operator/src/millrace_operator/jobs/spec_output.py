@@ -1,5 +1,6 @@
 """Turn `spec.output` of a PredictionJob into where workers write to. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from millrace_contracts.outputs import (
 )
 from millrace_operator.jobs.refusal import SpecRefused
 
+_UNPLAIN: Final = re.compile(r"(^|/)[.]{0,2}/|(^|/)[.]{1,2}$")
 _KINDS: Final = ("redis", "persistentVolumeClaim", "objectStore", "kafka")
 
 
@@ -32,9 +34,28 @@ def build_output(destination: Mapping[str, Any]) -> Output:
         kafka = destination["kafka"]
         return KafkaOutput(topic=kafka["topic"], errors_topic=kafka.get("errorsTopic", ""))
     if "objectStore" in destination:
-        return ObjectStoreOutput(uri=destination["objectStore"]["uri"])
+        return ObjectStoreOutput(uri=_prefix(destination["objectStore"]["uri"]))
     claim = destination["persistentVolumeClaim"]
-    return ClaimOutput(claim_name=claim["claimName"], path=claim["path"])
+    return ClaimOutput(claim_name=claim["claimName"], path=_folder(claim["path"]))
+
+
+def _folder(path: str) -> str:
+    """Take a path of which it is plain where it leads; the root of a claim belongs to no single job."""
+    if _UNPLAIN.search(path) or not path:
+        raise SpecRefused(
+            f'output.persistentVolumeClaim.path is "{path}"; give a folder below the root of the claim, such as '
+            'scores/2026-11, that neither begins with "/" nor contains ".", ".." or "//"'
+        )
+    return path
+
+
+def _prefix(uri: str) -> str:
+    if "//" in uri.removeprefix("s3://"):
+        raise SpecRefused(
+            f'output.objectStore.uri is "{uri}"; give s3://bucket/prefix with a prefix that neither begins with "/" '
+            'nor contains "//"'
+        )
+    return uri
 
 
 def build_writing(destination: Mapping[str, Any]) -> Writing:

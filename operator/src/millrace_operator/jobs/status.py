@@ -37,6 +37,9 @@ def build_status(view: JobView, situation: Situation, *, now: float) -> dict[str
     unread = {**_first_counts(job), **job.status, **said}
     if situation.has_ended:
         unread.setdefault("finishTime", to_rfc3339(now))
+    if situation.state is JobState.SUSPENDED:
+        # As with a ledger: a suspension stops the clock.
+        unread.pop("startTime", None)
     return fit(unread)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from millrace_contracts.errors import JobFailure
-from millrace_contracts.tasks import NotifyTask, PlanTask
+from millrace_contracts.tasks import NotifyTask, PlanTask, TidyTask
 from millrace_operator.jobs.reasons import Reason
 
 
@@ -73,11 +73,18 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Tidy:
+    """Have the checkpoints of a job removed that has failed, and remember that this was said."""
+
+    task: TidyTask
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteObject:
     """Delete the PredictionJob, if it is still this one."""
 
 
-Action = Submit | PublishPlan | Suspend | DispatchAnew | Notify | Stop | DeleteObject
+Action = Submit | PublishPlan | Suspend | DispatchAnew | Notify | Stop | Tidy | DeleteObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,9 +104,9 @@ def test_the_last_pod_stays_while_the_next_task_usually_comes_and_would_be_late(
 def test_where_pods_come_too_late_those_of_the_first_bursts_meet_a_larger_one() -> None:
     """Two bursts of 20 tasks, then one of 40: 30 s for a new pod, where 10 s are the objective."""
     line = pool(max_replicas=60, objective=10, task=2, cold_start=30).remembers(task=2, cold_start=30)
-    line.at(0).backlog(20).at(120).backlog(20).at(240).backlog(40)
+    line.at(60).backlog(20).at(180).backlog(20).at(300).backlog(40)
 
-    assert line.at(400).on_time(since=120) == 1.0
+    assert line.at(400).on_time(since=180) == 1.0
 
 
 def test_the_last_pod_goes_like_others_where_a_new_one_comes_within_the_objective() -> None:

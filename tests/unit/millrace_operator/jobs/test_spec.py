@@ -214,7 +214,8 @@ def on_claim(path: str, claim: str = "data") -> dict[str, Any]:
     ("source", "destination"),
     [
         (on_claim("tree"), on_claim("tree/out")),
-        (on_claim("tree/"), on_claim("./tree")),
+        (on_claim("./tree/"), on_claim("tree")),
+        (on_claim("."), on_claim("out")),
         ({"objectStore": {"uri": "s3://data/in"}}, {"objectStore": {"uri": "s3://data/in/out"}}),
         ({"objectStore": {"uri": "s3://data/"}}, {"objectStore": {"uri": "s3://data/out"}}),
     ],
@@ -236,3 +237,20 @@ def test_an_output_in_the_folder_of_the_input_is_refused(source: dict[str, Any],
 )
 def test_an_output_beside_the_input_is_taken(source: dict[str, Any], destination: dict[str, Any]) -> None:
     assert build_plan(job(input=source, output=destination), POOL)
+
+
+@pytest.mark.parametrize("path", ["/abs", "/", ".", "./", "./a", "..", "a/..", "a/../b", "a/./b", "a//b", "a/."])
+def test_an_output_that_is_no_plain_folder_below_the_root_of_its_claim_is_refused(path: str) -> None:
+    with pytest.raises(SpecRefused, match="give a folder below the root of the claim, such as scores/2026-11"):
+        build_plan(job(output=on_claim(path)), POOL)
+
+
+@pytest.mark.parametrize("path", ["a", "a/", "a/b", ".hidden", "a/...", "2026.11/.x"])
+def test_an_output_may_be_any_folder_below_the_root_of_its_claim(path: str) -> None:
+    assert ClaimOutput(claim_name="data", path=path) == build_plan(job(output=on_claim(path)), POOL).spec.output
+
+
+@pytest.mark.parametrize("uri", ["s3://b//", "s3://b//a", "s3://b/a//b"])
+def test_a_prefix_with_an_empty_part_is_refused(uri: str) -> None:
+    with pytest.raises(SpecRefused, match="give s3://bucket/prefix"):
+        build_plan(job(output={"objectStore": {"uri": uri}}), POOL)

@@ -3,7 +3,9 @@
 import gzip
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from millrace_contracts.inputs import ClaimInput, Compression, FileRef, Reading, RecordFormat
 from millrace_worker.errors import InputChanged, InputHasNoRecords, InputMissing, InputUnusable, StorageUnavailable
@@ -165,6 +167,28 @@ def test_a_file_that_changed_since_it_was_planned_stops_the_job(folder: Path, fi
     shard = shard_at(0, next(found.extents), files=found.files)
     with pytest.raises(InputChanged, match=f'"{name}" on claim "data" changed while the job ran'):
         read_shard(shard, reading, sources=files)
+
+
+@pytest.mark.parametrize("name", ["in.jsonl.gz", "in.jsonl.zst", "in.parquet"])
+def test_a_file_that_was_unpacked_in_part_and_is_replaced_by_an_equal_one_is_noticed(
+    folder: Path, files: Sources, name: str
+) -> None:
+    is_parquet = name.endswith("parquet")
+    reading = Reading(format=RecordFormat.PARQUET if is_parquet else RecordFormat.JSONL)
+    if is_parquet:
+        parquet.write_table(pa.table({"x": list(range(8))}), folder / name)
+    else:
+        (folder / name).write_bytes(
+            gzip.compress(LINES) if name.endswith("gz") else pa.compress(LINES, "zstd", asbytes=True)
+        )
+    found = plan(files, name, reading)
+    shards = [shard_at(i, extent, files=found.files) for i, extent in enumerate(found.extents)]
+    read_shard(shards[0], reading, sources=files)
+    content = (folder / name).read_bytes()
+    (folder / "new").write_bytes(content)
+    (folder / "new").replace(folder / name)
+    with pytest.raises(InputChanged, match=f'"{name}" on claim "data" changed while the job ran'):
+        read_shard(shards[1], reading, sources=files)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n", b"\xef\xbb\xbf"])

@@ -102,6 +102,19 @@ def test_a_column_with_anything_unusual_is_left_to_whoever_looks_at_each_record(
     assert read_columns(shard, twice, [], sources=sources) is None
 
 
+@pytest.mark.parametrize(
+    "keys", [["a", "ä"], [1, 2], [1.5, 2.5], [True, False], ["a", None], ["a", "a"], [[1], [2]]], ids=str
+)
+def test_columns_have_the_keys_that_each_record_would_have_or_are_not_read(
+    sources: Sources, tmp_path: Path, keys: list[Any]
+) -> None:
+    (shard,) = shards(pa.table({"key": keys, "x": [1, 2]}), sources, tmp_path)
+    reading = Reading(format=RecordFormat.PARQUET, key_field="key")
+    batch = read_columns(shard, reading, ["x"], sources=sources)
+    alone = [one.key for one in read_shard(shard, reading, sources=sources) if isinstance(one, Record)]
+    assert (alone if len(alone) == len(keys) else None) == (list(batch.keys) if batch else None)
+
+
 def test_nan_and_infinity_are_numbers_like_others(sources: Sources, tmp_path: Path) -> None:
     column = [[float("nan"), 1.0], [2.0, float("-inf")]]
     (shard,) = shards(pa.table({"x": column}), sources, tmp_path)

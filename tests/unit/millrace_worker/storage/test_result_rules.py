@@ -1,5 +1,6 @@
 """Laws of writing: whatever a shard gave, each record can be read back exactly once."""
 
+import base64
 import io
 import json
 import math
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +21,13 @@ from millrace_contracts.outputs import OutputJoin, ResultFormat, Writing
 from millrace_contracts.results import ErrorDetail, RecordFailure
 from millrace_contracts.tasks import JobRef
 from millrace_worker.inference.model import TensorSpec
-from millrace_worker.kafka_message import KafkaMessage
+from millrace_worker.kafka_message import KafkaMessage, TooLarge
 from millrace_worker.storage.claims import Claims
 from millrace_worker.storage.file_results import FileResults
 from millrace_worker.storage.folders import ClaimFolder
 from millrace_worker.storage.kafka_results import KafkaResults
 from millrace_worker.storage.outcome import Result, ResultColumns, Results
+from millrace_worker.storage.parquet_rows import results_table
 
 SPECS = (
     TensorSpec(name="scores", datatype="FP32", dims=(3,)),
@@ -182,18 +185,46 @@ def test_columns_and_rows_of_equal_results_give_equal_bytes(outcome: Outcome, re
         assert by_columns == to.write_shard(0, outcome.results("arrays"), [], outputs=SPECS)
 
 
+@pytest.mark.parametrize("dims", [(1,), (-1,), (2,)])
+@pytest.mark.parametrize("form", ["columns", "rows"])
+def test_bytes_that_are_no_text_stand_in_parquet_as_base64_beside_those_that_are(
+    dims: tuple[int, ...], form: str
+) -> None:
+    width = 2 if dims == (2,) else 1
+    values = np.array([b"\xff\xfe", "\u00e9".encode()] * width, dtype=object).reshape(2, width)
+    rows = [Result("a", 1, {"blob": values[0]}), Result("b", 2, {"blob": values[1]})]
+    by_column = ResultColumns(keys=["a", "b"], lines=[1, 2], outputs={"blob": values})
+    spec = TensorSpec(name="blob", datatype="BYTES", dims=dims)
+    data = results_table(by_column if form == "columns" else rows, OutputJoin.KEY, [spec])
+    found = pq.read_table(io.BytesIO(data))["blob"].to_pylist()
+    texts = [text for one in found for text in (one if isinstance(one, list) else [one])]
+    assert ['{"b64":"//4="}', "\u00e9"] * width == texts
+    assert b"\xff\xfe" == base64.b64decode(json.loads(texts[0])["b64"])
+
+
 @dataclass
 class Sender:
     """Keeps what would be sent."""
 
     sent: list[KafkaMessage] = field(default_factory=list)
+    limit: int = 1_000_000
 
     def check_topic(self, topic: str) -> None:
         """Know every topic."""
 
     def send(self, messages: Iterable[KafkaMessage]) -> None:
         """Keep messages."""
-        self.sent += messages
+        assert not self.send_what_fits(messages)
+
+    def send_what_fits(self, messages: Iterable[KafkaMessage]) -> list[TooLarge]:
+        """Keep messages, but for those that are too large."""
+        refused = []
+        for number, message in enumerate(messages):
+            if len(message.value) > self.limit:
+                refused.append(TooLarge(number=number, size_bytes=len(message.value), limit_bytes=self.limit))
+            else:
+                self.sent.append(message)
+        return refused
 
     def close(self) -> None:
         """Do nothing."""
@@ -218,3 +249,21 @@ def test_each_record_is_one_message_with_its_place_in_the_shard(outcome: Outcome
 
 def headers(messages: Sequence[KafkaMessage], name: str) -> list[str]:
     return [dict(message.headers)[name] for message in messages]
+
+
+def test_a_result_that_is_too_large_for_its_topic_fails_alone_and_its_error_says_how_large_it_was() -> None:
+    sender, client = Sender(limit=600), None
+    job = JobRef(namespace="n", name="j", uid="u")
+    to = KafkaResults(sender, client, job=job, topic="good", errors_topic="bad", join=OutputJoin.INPUT)  # type: ignore[arg-type] # no manifest is written
+    detail = ErrorDetail(code=RecordError.INVALID_RECORD, message="no field")
+    failures = [RecordFailure(key="k2", line=2, error=detail, input="i" * 700)]
+    results = [Result("k1", 1, {"y": 1}), Result("k3", 3, {"y": "o" * 700}, {"x": 1}), Result("k4", 4, {"y": 4})]
+    to.write_shard(7, results, failures)
+    places = [(message.key, message.topic, dict(message.headers)["millrace-offset"]) for message in sender.sent]
+    assert [("k1", "good", "0"), ("k4", "good", "3"), ("k2", "bad", "1"), ("k3", "bad", "2")] == places
+    kept, refused = (json.loads(message.value) for message in sender.sent[2:])
+    assert ("InvalidRecord", "ResultTooLarge") == (kept["error"]["code"], refused["error"]["code"])
+    assert 'record "k3"' in refused["error"]["message"]
+    assert 'bytes with key and headers, and topic "good" takes 600;' in refused["error"]["message"]
+    assert "the record is left out here" in kept["error"]["message"]
+    assert {2: RecordError.RESULT_TOO_LARGE} == {at: failure.error.code for at, failure in to.refused.items()}

@@ -1,14 +1,16 @@
 """Routes of the schedules: what Beat sends, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
 
+from millrace_contracts.queues import SYSTEM_QUEUE
 from millrace_contracts.schedules import ScheduleEntry, ScheduleState
-from millrace_gateway.admin.services import Services
+from millrace_gateway.admin.services import AdminServices, Services
 from millrace_gateway.errors import Conflict, NotFound, RequestInvalid, Unavailable
+from millrace_worker import clock
 from millrace_worker.errors import (
     ScheduleInvalid,
     ScheduleNotFound,
@@ -16,6 +18,7 @@ from millrace_worker.errors import (
     ScheduleStoreUnavailable,
 )
 from millrace_worker.schedule import store
+from millrace_worker.schedule.served import hint, read_pools
 
 Answer = TypeVar("Answer")
 Name = Annotated[str, Path(max_length=253, description="Name of the schedule.")]
@@ -35,13 +38,13 @@ class Switch(BaseModel):
 def list_schedules(services: Services) -> dict[str, Any]:
     """List all schedules, those of the chart's values too."""
     states = _asked(lambda: store.list_entries(services.redis))
-    return {"items": [_as_json(state) for state in states]}
+    return {"items": _as_items(states, services)}
 
 
 @router.get("/{name}")
 def show(services: Services, name: Name) -> dict[str, Any]:
     """Show one schedule with its last and its next run."""
-    return _as_json(_asked(lambda: store.get_entry(services.redis, name)))
+    return _shown(services, name)
 
 
 @router.put("/{name}")
@@ -50,7 +53,7 @@ def save(services: Services, name: Name, entry: ScheduleEntry) -> dict[str, Any]
     if entry.name != name:
         raise RequestInvalid(f"the entry is named {entry.name!r} and the path {name!r}; let them agree")
     _asked(lambda: store.save(services.redis, entry))
-    return _as_json(_asked(lambda: store.get_entry(services.redis, name)))
+    return _shown(services, name)
 
 
 @router.delete("/{name}")
@@ -64,7 +67,7 @@ def remove(services: Services, name: Name) -> dict[str, Any]:
 def switch(services: Services, name: Name, wanted: Switch) -> dict[str, Any]:
     """Pause a schedule, or let it go on."""
     _asked(lambda: store.set_enabled(services.redis, name, is_enabled=wanted.enabled))
-    return _as_json(_asked(lambda: store.get_entry(services.redis, name)))
+    return _shown(services, name)
 
 
 @router.post("/{name}/run")
@@ -88,6 +91,18 @@ def _asked(question: Callable[[], Answer]) -> Answer:
         raise Unavailable("Redis does not answer now; nothing was changed, try again") from error
 
 
-def _as_json(state: ScheduleState) -> dict[str, Any]:
-    said: dict[str, Any] = state.model_dump(mode="json", by_alias=True, exclude={"entry"})
-    return {**state.entry.model_dump(mode="json", by_alias=True, exclude_none=True), **said}
+def _shown(services: AdminServices, name: str) -> dict[str, Any]:
+    (shown,) = _as_items([_asked(lambda: store.get_entry(services.redis, name))], services)
+    return shown
+
+
+def _as_items(states: Sequence[ScheduleState], services: AdminServices) -> list[dict[str, Any]]:
+    """Write entries with what became of them, and a hint where no pool is there for what they send."""
+    pools = read_pools(services.redis, now=clock.seconds_since_epoch())
+    items = []
+    for state in states:
+        item = state.entry.model_dump(mode="json", by_alias=True, exclude_none=True)
+        item |= state.model_dump(mode="json", by_alias=True, exclude={"entry"})
+        why = hint(state.entry, pools, system_queue=SYSTEM_QUEUE)
+        items.append(item | ({"hint": why} if why else {}))
+    return items

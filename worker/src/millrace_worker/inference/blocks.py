@@ -1,7 +1,8 @@
 """Records as requests: blocks that are encoded when their turn comes, while earlier ones are at the model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from millrace_contracts.inputs import TensorMapping
@@ -69,7 +70,7 @@ class Encoding:
 
 
 def blocks_of(
-    records: Sequence[tuple[int, Record]],
+    records: Iterable[tuple[int, Record]],
     encoding: Encoding,
     *,
     refuse: Callable[[int, str], None],
@@ -80,8 +81,8 @@ def blocks_of(
     """
     waiting: dict[Any, list[tuple[int, Tensors]]] = {}
     rows, signature, fields = encoding.rows, encoding.signature, encoding.fields
-    for start in range(0, len(records), rows):
-        part = records[start : start + rows]
+    left = iter(records)
+    while part := list(islice(left, rows)):
         tensors = None
         if signature.batches:
             values = [record.value for _, record in part]

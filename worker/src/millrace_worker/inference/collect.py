@@ -1,6 +1,7 @@
 """Answers of many requests put together to the results of a shard, as columns wherever they fit side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,26 +20,52 @@ Given = Sequence[Record | RecordFailure] | ColumnBatch
 Answers = Sequence[Answered[Block, Answer]]
 
 
-def results_of(
-    answers: Answers,
-    known: Mapping[int, Mapping[str, Any]],
-    *,
-    given: Given,
-    batches: bool,
-    with_input: bool,
-) -> Results:
-    """Answer the results in input order: `answers` of the model, and outputs that were `known` without it."""
-    if not known and answers:
-        columns = _side_by_side([_with_batch_axis(one.answer, batches=batches) for one in answers])
-        if columns is not None:
-            positions = np.concatenate([np.asarray(one.batch.positions, dtype=np.int64) for one in answers])
-            return _columns(positions, columns, given=given, with_input=with_input)
-    rows = {**known, **dict(_rows(answers, batches=batches))}
-    results = []
-    for position in sorted(rows):
-        record = record_of(given, position)
-        results.append(Result(record.key, record.line, rows[position], record.value if with_input else None))
-    return results
+@dataclass(slots=True, kw_only=True)
+class Collected:
+    """Puts the answers of a shard together; the text of each can be made while others are awaited."""
+
+    given: Given
+    batches: bool
+    with_input: bool = False
+    write: Callable[[ResultColumns], bytes] | None = None
+    """Makes the text of results; None where nobody wants it."""
+    places: list[Array] = field(default_factory=list)
+    """Which records the first answers are of."""
+    texts: list[bytes] = field(default_factory=list)
+
+    def use(self, one: Answered[Block, Answer]) -> None:
+        """Make of the next answer what can be made without the others."""
+        positions = np.asarray(one.batch.positions, dtype=np.int64)
+        self.places.append(positions)
+        if self.write is not None:
+            columns = dict(_with_batch_axis(one.answer, batches=self.batches))
+            self.texts.append(self.write(_columns(positions, columns, given=self.given, with_input=self.with_input)))
+
+    def results_of(self, answers: Answers, known: Mapping[int, Mapping[str, Any]]) -> Results:
+        """Answer the results in input order: `answers` of the model, and outputs that were `known` without it."""
+        if not known and answers:
+            columns = _side_by_side([_with_batch_axis(one.answer, batches=self.batches) for one in answers])
+            if columns is not None:
+                for one in answers[len(self.places) :]:
+                    self.use(one)
+                positions = np.concatenate(self.places)
+                whole = _columns(positions, columns, given=self.given, with_input=self.with_input)
+                return replace(whole, text=self._text())
+        rows = {**known, **dict(_rows(answers, batches=self.batches))}
+        results = []
+        for position in sorted(rows):
+            record = record_of(self.given, position)
+            shown = record.value if self.with_input else None
+            results.append(Result(record.key, record.line, rows[position], shown))
+        return results
+
+    def _text(self) -> list[bytes] | None:
+        """Answer the texts in input order; None where a record of one answer stands between those of another."""
+        if self.write is None:
+            return None
+        ordered = sorted(zip(self.places, self.texts, strict=True), key=lambda pair: int(pair[0][0]))
+        is_apart = (np.diff(np.concatenate([positions for positions, _ in ordered])) > 0).all()
+        return [text for _, text in ordered] if is_apart else None
 
 
 def record_of(given: Given, position: int) -> Record:
@@ -54,13 +81,14 @@ def _columns(positions: Array, columns: dict[str, Array], *, given: Given, with_
         order = np.argsort(positions)
         positions = positions[order]
         columns = {name: column[order] for name, column in columns.items()}
-    is_whole = len(positions) == len(given)
+    first, last = int(positions[0]), int(positions[-1])
+    # Nearly always nothing is missing in between, and a slice costs no step for each record.
+    part = slice(first, last + 1) if last - first == len(positions) - 1 else None
     if isinstance(given, ColumnBatch) and not with_input:
-        keys, lines = given.keys, given.lines
-        if not is_whole:
-            keys, lines = [keys[i] for i in positions], [lines[i] for i in positions]
+        keys: Sequence[str] = given.keys[part] if part else [given.keys[i] for i in positions]
+        lines = given.lines[part] if part else [given.lines[i] for i in positions]
         return ResultColumns(keys=keys, lines=lines, outputs=columns)
-    chosen: Any = given if is_whole and not isinstance(given, ColumnBatch) else None
+    chosen: Any = given[part] if part and not isinstance(given, ColumnBatch) else None
     records: Sequence[Record] = chosen or [record_of(given, position) for position in positions.tolist()]
     return ResultColumns(
         keys=[record.key for record in records],

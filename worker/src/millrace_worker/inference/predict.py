@@ -15,12 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from millrace_contracts.errors import RecordError
 from millrace_contracts.tasks import Backoff, RetryAction, RetryRule
 from millrace_worker.errors import BatchError, BatchRejected, RetriesExhausted, TritonTooSlow, TritonUnavailable
 from millrace_worker.inference.retry_policy import Pace, action_for, backoff_seconds, pause_seconds, rule_for
+from millrace_worker.inference.trials import B, Trials, Try
 
 CHECK_SECONDS: Final = 1.0
 """How often it is checked whether anybody still wants the predictions."""
@@ -28,17 +29,6 @@ CHECK_SECONDS: Final = 1.0
 Rows = Sequence[dict[str, Any]]
 
 
-class Batch(Protocol):
-    """Positions of records that go in one request."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[int]: ...
-
-    def __getitem__(self, part: slice, /) -> Self: ...
-
-
-B = TypeVar("B", bound=Batch)
 A = TypeVar("A")
 
 
@@ -76,6 +66,8 @@ class Limits:
     rules: Sequence[RetryRule] = ()
     isolates: bool = True
     """False: the records of a batch fail together."""
+    tries_late_ones_alone: bool = True
+    """A record that is late is at fault only if it is late in a trial; False where nobody waits for that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +87,12 @@ class Outcomes(Generic[B, A]):
     failures: dict[int, NotPredicted] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Try(Generic[B]):
-    batch: B
-    failures: int = 0
-    """How often the model failed on it, counted once it is not cut any more."""
-    not_before: float = 0.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended(Generic[B, A]):
+    one: Try[B]
+    future: Future[A]
+    goes_on: bool
+    """The thread that sent it has sent another since."""
 
 
 def predict(
@@ -127,22 +119,30 @@ def run(
     limits: Limits,
     pace: Pace,
     check: Callable[[], None] = lambda: None,
+    use: Callable[[Answered[B, A]], None] = lambda _: None,
 ) -> Outcomes[B, A]:
     """Send all batches; each is taken from `batches` while earlier ones are under way.
 
-    `send` runs in threads; `batches` and `check` run in the caller's, and `check` ends everything by raising. Raises
-    what `send` raises, except for batch errors, which become failures (or RetriesExhausted, where a rule says so), and
-    TritonUnavailable, which is raised only when patience ends.
+    `send` runs in threads; `batches`, `check` and `use` run in the caller's. `check` ends everything by raising; `use`
+    gets answers in their order while others are awaited, the last ones perhaps not. Raises what `send` raises, except
+    for batch errors, which become failures (or RetriesExhausted, where a rule says so), and TritonUnavailable, which is
+    raised only when patience ends.
     """
     with _Pool(limits.requests_in_flight) as pool:
-        engine = _Run(send=send, limits=limits, pace=pace, pool=pool, source=iter(batches))
+        engine = _Run(send=send, limits=limits, pace=pace, pool=pool, source=iter(batches), use=use)
         last_check = monotonic()
-        while engine.is_unfinished:
-            engine.submit_what_is_due()
-            engine.take_what_is_done()
-            if monotonic() - last_check >= CHECK_SECONDS:
-                check()
-                last_check = monotonic()
+        try:
+            while engine.is_unfinished:
+                engine.submit_what_is_due()
+                # An answer is taken before another batch is made: what its end sends is made already.
+                if engine.is_answered or not (engine.prepare_another() or engine.use_another()):
+                    engine.take_what_is_done()
+                if monotonic() - last_check >= CHECK_SECONDS:
+                    check()
+                    last_check = monotonic()
+        finally:
+            engine.is_over = True
+            engine.prepared.clear()
         return engine.outcomes
 
 
@@ -159,26 +159,42 @@ class _Run(Generic[B, A]):
     pace: Pace
     pool: ThreadPoolExecutor
     source: Iterator[B]
-    waiting: deque[_Try[B]] = field(default_factory=deque)
+    use: Callable[[Answered[B, A]], None]
+    used: int = 0
+    """So many of the answers were used."""
+    waiting: deque[Try[B]] = field(default_factory=deque)
     """Batches that come again, those that are halves of others first."""
-    prepared: B | None = None
-    """The next of the source, made ready while the model computes."""
+    prepared: deque[B] = field(default_factory=deque)
+    """The next of the source, made ready while the model computes: one for each request that may end meanwhile."""
     is_source_empty: bool = False
     in_flight: int = 0
-    done: SimpleQueue[tuple[_Try[B], Future[A]]] = field(default_factory=SimpleQueue)
+    """Threads that send, until their last answer is taken."""
+    is_over: bool = False
+    """Nobody waits for answers any more."""
+    done: SimpleQueue[_Ended[B, A]] = field(default_factory=SimpleQueue)
     outcomes: Outcomes[B, A] = field(default_factory=Outcomes)
     troubles: int = 0
     """Consecutive answers that Triton was not available."""
     last_answer: float = field(default_factory=monotonic)
     allowed: int = 0
+    trials: Trials[B] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.trials = Trials(lambda fruitless: pause_seconds(fruitless, self.pace, jitter=_chance()))
         self.allowed = self.limits.requests_in_flight
-        self._prepare()
+        self.prepare_another()
 
     @property
     def is_unfinished(self) -> bool:
-        return bool(self.waiting or self.in_flight or self.prepared is not None)
+        return not self.is_idle or bool(self.trials.doubtful)
+
+    @property
+    def is_idle(self) -> bool:
+        return self.is_source_empty and not (self.waiting or self.in_flight or self.prepared)
+
+    @property
+    def is_answered(self) -> bool:
+        return not self.done.empty()
 
     def submit_what_is_due(self) -> None:
         now = monotonic()
@@ -191,71 +207,129 @@ class _Run(Generic[B, A]):
             else:
                 self._submit(one)
         # While Triton has trouble nothing new is tried: what waits for it is enough to see that it is back.
-        while self.in_flight < self.allowed and self.prepared is not None and not self.troubles:
-            self._submit(_Try(self.prepared))
-            self.prepared = None
-            self._prepare()
+        while self.in_flight < self.allowed and not self.troubles and (following := self._next()):
+            self._submit(following)
+            if not self.prepared:
+                self.prepare_another()
+        if self.is_idle and (
+            alone := self.trials.following([one.batch for one in self.outcomes.answers[-1:]], now=now)
+        ):
+            self._submit(alone)
 
     def take_what_is_done(self) -> None:
         if not self.in_flight:
-            due = min((one.not_before for one in self.waiting), default=0.0)
+            due = min((one.not_before for one in self.waiting), default=self.trials.due)
             if due > 0:
                 threading.Event().wait(min(max(due - monotonic(), 0.0), CHECK_SECONDS))
             return
         # The short limit lets a batch whose pause is over start while a slow one is still under way.
         limit = 0.05 if self.waiting and self.in_flight < self.allowed else CHECK_SECONDS
         try:
-            one, future = self.done.get(timeout=limit)
+            ended = self.done.get(timeout=limit)
         except Empty:
             return
-        self.in_flight -= 1
-        self._take(one, future)
+        self.in_flight -= not ended.goes_on
+        self._take(ended.one, ended.future)
 
-    def _prepare(self) -> None:
-        if not self.is_source_empty:
-            self.prepared = next(self.source, None)
-            self.is_source_empty = self.prepared is None
+    def prepare_another(self) -> bool:
+        """Make one batch ready; False where there are enough of them, or no more."""
+        if self.is_source_empty or len(self.prepared) >= self.limits.requests_in_flight:
+            return False
+        following = next(self.source, None)
+        if following is None:
+            self.is_source_empty = True
+            return False
+        self.prepared.append(following)
+        return True
 
-    def _submit(self, one: _Try[B]) -> None:
+    def use_another(self) -> bool:
+        """Use one answer; False where all are, or where nothing is awaited meanwhile."""
+        if self.used == len(self.outcomes.answers) or not self.in_flight:
+            return False
+        self.use(self.outcomes.answers[self.used])
+        self.used += 1
+        return True
+
+    def _next(self) -> Try[B] | None:
+        # Also another thread may take the last.
+        try:
+            return Try(self.prepared.popleft())
+        except IndexError:
+            return None
+
+    def _submit(self, one: Try[B]) -> None:
         self.in_flight += 1
-        done = self.done
-        self.pool.submit(self.send, one.batch).add_done_callback(lambda future: done.put((one, future)))
+        self.pool.submit(self._send_in_turn, one)
 
-    def _take(self, one: _Try[B], future: Future[A]) -> None:
+    def _send_in_turn(self, one: Try[B]) -> None:
+        """Send a batch, and as long as all goes well the next: to wait for the caller's thread would cost the model.
+
+        What is not well is for the caller's thread to judge.
+        """
+        following: Try[B] | None = one
+        while following is not None:
+            one, following, future = following, None, Future[A]()
+            try:
+                future.set_result(self.send(one.batch))
+            except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+                future.set_exception(error)
+            else:
+                following = self._next() if self._is_well else None
+            self.done.put(_Ended(one=one, future=future, goes_on=following is not None))
+
+    @property
+    def _is_well(self) -> bool:
+        is_full = self.allowed == self.limits.requests_in_flight
+        return is_full and not (self.troubles or self.waiting or self.is_over)
+
+    def _take(self, one: Try[B], future: Future[A]) -> None:
         try:
             answer = future.result()
         except BatchError as error:
             self._answered()
-            if error.status == "DEADLINE_EXCEEDED":
+            is_late = error.status == "DEADLINE_EXCEEDED"
+            if is_late:
                 # Perhaps it is not the records but the load.
                 self.allowed = max(1, self.allowed // 2)
             if self.limits.isolates and len(one.batch) > 1:
-                self.waiting.extendleft(map(_Try, reversed(_halves(one.batch))))
-            else:
+                self.waiting.extendleft(map(Try, reversed(_halves(one.batch))))
+            elif is_late and self._is_doubtful(one):
+                self.trials.doubtful.append(one)
+            elif not one.is_probe:
                 self._judge(one, error)
+            self.trials.note(one, is_late=is_late, now=monotonic())
         except TritonUnavailable as error:
             self._wait_for_triton(one, error)
         else:
             self._answered()
-            self.outcomes.answers.append(Answered(one.batch, answer, one.failures + 1))
+            self.trials.note(one, is_late=False, now=self.last_answer)
+            if not one.is_probe:
+                self.outcomes.answers.append(Answered(one.batch, answer, one.failures + 1))
+
+    def _is_doubtful(self, one: Try[B]) -> bool:
+        if one.is_probe or not (self.limits.isolates and self.limits.tries_late_ones_alone):
+            return False
+        is_first = self.is_idle and not (self.outcomes.answers or self.outcomes.failures)
+        return not self.trials.is_proof(one, is_only=is_first and not self.trials.doubtful)
 
     def _answered(self) -> None:
         self.troubles = 0
         self.last_answer = monotonic()
         self.allowed = min(self.limits.requests_in_flight, self.allowed + 1)
 
-    def _judge(self, one: _Try[B], error: BatchError) -> None:
+    def _judge(self, one: Try[B], error: BatchError) -> None:
         """Do as the job's rules say with what is not cut any more."""
         is_rejected = isinstance(error, BatchRejected)
         action = action_for(self.limits.rules, status=error.status, message=str(error), is_rejected=is_rejected)
         if action is RetryAction.RETRY and one.failures < self.limits.retries_per_record:
             pause = self._pause_of_record(one.failures)
-            self.waiting.append(replace(one, failures=one.failures + 1, not_before=monotonic() + pause))
+            again = replace(one, failures=one.failures + 1, not_before=monotonic() + pause)
+            (self.trials.doubtful if one.is_trial else self.waiting).append(again)
             return
         code = RecordError.REJECTED_BY_MODEL if is_rejected else RecordError.INFERENCE_FAILED
         self._end(one, action, code, str(error))
 
-    def _end(self, one: _Try[B], action: RetryAction, code: RecordError, message: str) -> None:
+    def _end(self, one: Try[B], action: RetryAction, code: RecordError, message: str) -> None:
         if action is RetryAction.FAIL_JOB:
             raise RetriesExhausted(f"a rule of retryPolicy stops the job, because the model failed so: {message}")
         failure = NotPredicted(
@@ -263,7 +337,7 @@ class _Run(Generic[B, A]):
         )
         self.outcomes.failures.update(dict.fromkeys(one.batch, failure))
 
-    def _wait_for_triton(self, one: _Try[B], error: TritonUnavailable) -> None:
+    def _wait_for_triton(self, one: Try[B], error: TritonUnavailable) -> None:
         if isinstance(error, TritonTooSlow) and len(one.batch) == 1 and self._ends_by_rule(one, error):
             return
         if monotonic() - self.last_answer > self.pace.patience_seconds:
@@ -271,11 +345,11 @@ class _Run(Generic[B, A]):
         self.troubles += 1
         self.allowed = max(1, self.allowed // 2)
         is_cut = isinstance(error, TritonTooSlow) and len(one.batch) > 1
-        parts = [_Try(half) for half in _halves(one.batch)] if is_cut else [one]
+        parts = [Try(half) for half in _halves(one.batch)] if is_cut else [one]
         not_before = monotonic() + pause_seconds(self.troubles - 1, self.pace, jitter=_chance())
         self.waiting.extend(replace(part, not_before=not_before) for part in parts)
 
-    def _ends_by_rule(self, one: _Try[B], error: TritonTooSlow) -> bool:
+    def _ends_by_rule(self, one: Try[B], error: TritonTooSlow) -> bool:
         """End a record whose time is over each time, where a rule names just that; else it is Triton that is slow."""
         rule = rule_for(self.limits.rules, status="DEADLINE_EXCEEDED", message=str(error))
         if rule is None or not rule.on_codes or rule.action is RetryAction.RETRY:

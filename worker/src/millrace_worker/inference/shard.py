@@ -8,13 +8,13 @@ from typing import Any
 from millrace_contracts.errors import RecordError
 from millrace_contracts.results import RecordFailure
 from millrace_worker.inference.blocks import Block, Encoding, blocks_of, blocks_of_columns
-from millrace_worker.inference.collect import Given, record_of, results_of
+from millrace_worker.inference.collect import Collected, Given, record_of
 from millrace_worker.inference.model import Answer
 from millrace_worker.inference.predict import Limits, NotPredicted, Outcomes, run
 from millrace_worker.inference.retry_policy import Pace
 from millrace_worker.input.columns import ColumnBatch
 from millrace_worker.input.record import Record, fail
-from millrace_worker.storage.outcome import Results
+from millrace_worker.storage.outcome import ResultColumns, Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,12 @@ class ShardOutcome:
     is_refused: bool = False
     """Some record did not fit the model as it was described."""
 
+    def without(self, refused: Mapping[int, RecordFailure]) -> "ShardOutcome":
+        """Count these results, by position, as failures: the model answered, and nobody takes the answer."""
+        if not refused:
+            return self
+        return replace(self, failed={**self.failed, **refused}, succeeded=self.succeeded - len(refused))
+
     @property
     def failures(self) -> list[RecordFailure]:
         """In input order."""
@@ -56,6 +62,8 @@ class Work:
     alone: Sequence[int] = ()
     """Records that are sent one by one, before all others."""
     with_input: bool = False
+    write: Callable[[ResultColumns], bytes] | None = None
+    """Makes the text of results, where it is wanted; what can be is made while answers are awaited."""
 
     def unread(self) -> dict[int, RecordFailure]:
         """Answer the records that failed when they were read."""
@@ -85,10 +93,18 @@ def compute(
     if send is None:
         fitting = sum(len(block) for block in blocks)
         return _outcome(work, failures, succeeded=fitting), Outcomes()
-    done = run(blocks, send=send, limits=limits, pace=pace, check=check)
+    collected = Collected(
+        given=work.given,
+        batches=work.encoding.signature.batches,
+        with_input=work.with_input,
+        # What is known already has its place between the answers.
+        write=None if work.known else work.write,
+    )
+    done = run(blocks, send=send, limits=limits, pace=pace, check=check, use=collected.use)
     for position, failure in done.failures.items():
         failures[position] = _failed(record_of(work.given, position), failure)
-    return _predicted(work, done, failures, is_refused=bool(refused)), done
+    results = collected.results_of(done.answers, work.known)
+    return _predicted(work, done, failures, results=results, is_refused=bool(refused)), done
 
 
 def _blocks(work: Work, failures: Mapping[int, RecordFailure], refuse: Callable[[int, str], None]) -> Iterator[Block]:
@@ -97,29 +113,29 @@ def _blocks(work: Work, failures: Mapping[int, RecordFailure], refuse: Callable[
         if blocks is not None:
             return iter(blocks)
     done = {*failures, *work.known}
-    if isinstance(work.given, ColumnBatch):
-        left: dict[int, Record] = {i: record_of(work.given, i) for i in range(len(work.given)) if i not in done}
-    else:
-        left = {i: one for i, one in enumerate(work.given) if i not in done and isinstance(one, Record)}
+    alone = [i for i in dict.fromkeys(work.alone) if i < len(work.given) and i not in done]
     singly = replace(work.encoding, rows=1)
-    alone = [(i, left.pop(i)) for i in work.alone if i in left]
     return chain(
-        blocks_of(alone, singly, refuse=refuse),
-        blocks_of(list(left.items()), work.encoding, refuse=refuse),
+        blocks_of([(i, record_of(work.given, i)) for i in alone], singly, refuse=refuse),
+        blocks_of(_left(work.given, without={*done, *alone}), work.encoding, refuse=refuse),
     )
+
+
+def _left(given: Given, *, without: set[int]) -> Iterator[tuple[int, Record]]:
+    """Answer records with their positions, each when it is asked for: the first are sent before the last are seen."""
+    if isinstance(given, ColumnBatch):
+        return ((i, given.record_at(i)) for i in range(len(given)) if i not in without)
+    return ((i, one) for i, one in enumerate(given) if i not in without and isinstance(one, Record))
 
 
 def _predicted(
-    work: Work, done: Outcomes[Block, Answer], failures: dict[int, RecordFailure], *, is_refused: bool
+    work: Work,
+    done: Outcomes[Block, Answer],
+    failures: dict[int, RecordFailure],
+    *,
+    results: Results,
+    is_refused: bool,
 ) -> ShardOutcome:
-    given = work.given
-    results = results_of(
-        done.answers,
-        work.known,
-        given=given,
-        batches=work.encoding.signature.batches,
-        with_input=work.with_input,
-    )
     retried = sum(len(one.batch) for one in done.answers if one.attempts > 1)
     retried += sum(failure.attempts > 1 for failure in done.failures.values())
     return _outcome(

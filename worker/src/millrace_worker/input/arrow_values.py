@@ -29,7 +29,7 @@ class _Unreadable:
 def rows_of(table: Any, *, first_row: int) -> list[Parsed]:
     """Answer all rows as records; one with a value that cannot be read fails alone."""
     names = table.column_names
-    columns = [_values(table.column(i)) for i in range(len(names))]
+    columns = [values_of(table.column(i)) for i in range(len(names))]
     parsed: list[Parsed] = []
     for row, values in enumerate(zip(*columns, strict=True), start=first_row):
         wrong = next((i for i, value in enumerate(values) if type(value) is _Unreadable), None)
@@ -71,12 +71,17 @@ def _common_length(array: Any) -> int | None:
     return int(lengths[0]) if (lengths == lengths[0]).all() else None
 
 
-def _values(column: Any) -> Sequence[Any]:
+def values_of(column: Any) -> Sequence[Any]:
+    """Answer the values of a column; one that cannot be read is nothing that a record may hold."""
+    values: list[Any]
     if (array := dense(column)) is not None:
         # Many times faster than value by value.
-        values: list[Any] = array.tolist()
+        values = array.tolist()
         return values
     try:
+        if types.is_string(column.type) or types.is_large_string(column.type):
+            values = column.to_numpy(zero_copy_only=False).tolist()
+            return values
         found = column.to_pylist(maps_as_pydicts="strict")
     except (pa.ArrowException, ValueError, OverflowError, KeyError):
         return [_value_of(scalar) for scalar in column]

@@ -65,6 +65,17 @@ class ClaimFiles:
         """Open the file at its beginning."""
         return PieceStream(self, file)
 
+    def see_that_it_is_the_same(self, file: FileRef) -> None:
+        """Compare size and time of change with those that were planned."""
+        claim, path = _place(file)
+        opened = self._claims.input_file(claim, path)
+        try:
+            version = _version(opened.stat())
+        except OSError as error:
+            raise input_error(error, claim=claim, path=path) from error
+        if file.version and file.version != version:
+            raise changed(file)
+
 
 def changed(file: FileRef) -> InputChanged:
     """Say that a file is not the one that was planned."""

@@ -1,10 +1,12 @@
 """Plan a job's input: where each shard lies, found without keeping or parsing what is in it.
 
 Files of lines are passed over once; of Parquet only the footer is read, of Kafka only where partitions begin and end.
-Shards never span two files. The same input gives the same index.
+Shards never span two files. The same input gives the same index. Records that stand in the job itself have no place to
+be read from later, so their shards lie with the index.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +16,7 @@ from millrace_contracts.inputs import (
     FileRef,
     FileShard,
     InlineInput,
+    InlineShard,
     Input,
     KafkaInput,
     KafkaShard,
@@ -28,7 +31,7 @@ from millrace_worker.input.header import header_of
 from millrace_worker.input.lines import BYTE_ORDER_MARK, QuotedScanner, Scanner, Spans
 from millrace_worker.input.packing import compression_of, library_missing
 from millrace_worker.input.sources import Sources
-from millrace_worker.input.store import PIECE_BYTES, FileInput, Stream, where_is
+from millrace_worker.input.store import PIECE_BYTES, Stream, where_is
 
 MAX_SHARDS: Final = 100_000
 """Each is a message, a mark in the ledger and a part of the results."""
@@ -54,6 +57,8 @@ class InputIndex:
     entries: bytes
     record_total: int
     kafka_topic: str = ""
+    inline: Sequence[str] = ()
+    """The records of each shard as a JSON list, where they stood in the job itself."""
 
     @property
     def shards_total(self) -> int:
@@ -68,10 +73,14 @@ class InputIndex:
 
 def index_input(source: Input, reading: Reading, *, records_per_task: int, sources: Sources) -> InputIndex:
     """Cut an input into shards, or raise what is wrong with it."""
-    if isinstance(source, InlineInput):
-        raise InputUnusable("inline records need no index")
     files: list[FileRef] = []
-    if isinstance(source, KafkaInput):
+    inline: list[str] = []
+    extents: Iterable[Extent]
+    if isinstance(source, InlineInput):
+        cut = [source.records[at : at + records_per_task] for at in range(0, len(source.records), records_per_task)]
+        inline = [json.dumps(records) for records in cut]
+        extents = _of_records(cut, size=records_per_task)
+    elif isinstance(source, KafkaInput):
         extents = _of_topic(source, records_per_task, sources)
     else:
         files = sources.files(source)
@@ -88,13 +97,22 @@ def index_input(source: Input, reading: Reading, *, records_per_task: int, sourc
     if not total:
         raise InputHasNoRecords(_nothing_in(source, files))
     topic = source.topic if isinstance(source, KafkaInput) else ""
-    return InputIndex(files=files, entries=bytes(entries), record_total=total, kafka_topic=topic)
+    return InputIndex(files=files, entries=bytes(entries), record_total=total, kafka_topic=topic, inline=inline)
 
 
-def shard_at(index: int, extent: Extent, *, files: Sequence[FileRef], kafka_topic: str = "") -> Shard:
-    """Make the shard of an entry."""
-    place: FileShard | KafkaShard
-    if kafka_topic:
+def shard_at(
+    index: int,
+    extent: Extent,
+    *,
+    files: Sequence[FileRef] = (),
+    kafka_topic: str = "",
+    inline: Sequence[str] | None = None,
+) -> Shard:
+    """Make the shard of an entry; `inline` are the records of each shard, where they lie with the index."""
+    place: FileShard | KafkaShard | InlineShard
+    if inline is not None:
+        place = InlineShard(records=json.loads(inline[extent.file_number]))
+    elif kafka_topic:
         place = KafkaShard(
             topic=kafka_topic,
             partition=extent.file_number,
@@ -104,6 +122,12 @@ def shard_at(index: int, extent: Extent, *, files: Sequence[FileRef], kafka_topi
     else:
         place = FileShard(file=files[extent.file_number], offset=extent.offset, length=extent.length)
     return Shard(index=index, first_line=extent.first_line, record_count=extent.record_count, source=place)
+
+
+def _of_records(cut: Sequence[Sequence[object]], *, size: int) -> Iterator[Extent]:
+    for number, records in enumerate(cut):
+        first = number * size
+        yield Extent(number, len(records), first + 1, first, len(records))
 
 
 def _of_topic(source: KafkaInput, records_per_task: int, sources: Sources) -> Iterator[Extent]:
@@ -246,7 +270,9 @@ def _refuse_binary(beginning: bytes, file: FileRef, reading: Reading) -> None:
         )
 
 
-def _nothing_in(source: FileInput | KafkaInput, files: Sequence[FileRef]) -> str:
+def _nothing_in(source: Input, files: Sequence[FileRef]) -> str:
+    if isinstance(source, InlineInput):
+        return "the input has no record; put at least one into spec.input.inline.records"
     if isinstance(source, KafkaInput):
         return f'topic "{source.topic}" has no record from start to end; correct start or end'
     where = where_is(files[0]) if len(files) == 1 else f"all {len(files)} files of the input"

@@ -117,6 +117,14 @@ class ObjectFiles:
         """Open the object at its beginning."""
         return PieceStream(self, file)
 
+    def see_that_it_is_the_same(self, file: FileRef) -> None:
+        """Compare the ETag with the one that was planned."""
+        bucket, _, key = file.uri.removeprefix("s3://").partition("/")
+        with _errors(where_is(file)):
+            head = self._files.call_s3("head_object", Bucket=bucket, Key=key)
+        if file.version and file.version != _version(head):
+            raise changed(file)
+
     def _one(self, bucket: str, key: str) -> FileRef | None:
         uri = f"s3://{bucket}/{key}"
         try:

@@ -113,6 +113,7 @@ def footer_of(file: FileRef, sources: Sources) -> Footer:
 
 def read_table(source: FileShard, sources: Sources) -> Any:
     """Answer the rows of a shard as a table of Arrow."""
+    sources.store(source.file).see_that_it_is_the_same(source.file)
     return sources.with_cursor(
         CursorKey(source.file.uri, source.file.version, "rows"),
         position=source.offset,

@@ -29,9 +29,10 @@ def read_shard(
     source, key_field = shard.source, reading.key_field
     match source:
         case InlineShard():
-            parsed: Sequence[Parsed] = [
-                (line, record, None) for line, record in enumerate(source.records, start=shard.first_line)
-            ]
+            lines = range(shard.first_line, shard.first_line + len(source.records))
+            if named := name_together(source.records, lines, origin="inline", key_field=key_field):
+                return named
+            parsed: Sequence[Parsed] = [(line, one, None) for line, one in zip(lines, source.records, strict=True)]
             return name_all(parsed, origin="inline", key_field=key_field)
         case KafkaShard():
             parsed, origin = _messages(source, sources), f"{source.topic}-{source.partition}"
@@ -148,7 +149,7 @@ def _keys(table: Any, lines: range, *, origin: str, key_field: str) -> list[str]
         return [f"{origin}:{line}" for line in lines]
     if key_field not in table.column_names:
         return None
-    rows = _arrow().rows_of(table.select([key_field]), first_row=lines.start)
-    keys = [key_of(value[key_field]) if problem is None else None for _, value, problem in rows]
+    values = _arrow().values_of(table.column(key_field))
+    keys = values if set(map(type, values)) == {str} else map(key_of, values)
     named = [key for key in keys if key is not None]
-    return named if len(set(named)) == len(keys) else None
+    return named if len(set(named)) == len(values) else None

@@ -131,6 +131,8 @@ class Sources:
         if packing is Compression.NONE and store.knows_ranges(file):
             return store.read_range(file, offset, length)
         key = CursorKey(file.uri, file.version, packing)
+        # A place that rests has read ahead, and would go on with what is no more.
+        store.see_that_it_is_the_same(file)
 
         def read(cursor: Cursor) -> bytes:
             cursor.skip_to(offset)

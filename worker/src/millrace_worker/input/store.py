@@ -34,6 +34,9 @@ class Store(Protocol):
     def stream(self, file: FileRef) -> Stream:
         """Open the file at its beginning."""
 
+    def see_that_it_is_the_same(self, file: FileRef) -> None:
+        """Raise InputChanged if another file stands there now; what was read ahead of it would not show that."""
+
 
 def where_is(file: FileRef) -> str:
     """Name a file as its user knows it, without what gives access to it."""

@@ -62,6 +62,15 @@ class WebFiles:
         """Open the file at its beginning."""
         return PieceStream(self, file) if self.knows_ranges(file) else WebStream(self, file)
 
+    def see_that_it_is_the_same(self, file: FileRef) -> None:
+        """Compare ETag or time of change with those that were planned.
+
+        Not where the server knows no ranges: there all of a file is one answer, which began as it was planned.
+        """
+        if self.knows_ranges(file):
+            with self._errors(file.uri), self._asked(file.uri, "bytes=0-0") as answer:
+                _refuse_another_version(answer, file)
+
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()

@@ -24,6 +24,7 @@ from millrace_worker.logs import get_logger
 from millrace_worker.publishing import translated
 from millrace_worker.schedule import moments, store
 from millrace_worker.schedule.outgoing import Outgoing, outgoing
+from millrace_worker.schedule.served import hint, read_pools
 
 PAUSE_SECONDS: Final = 1.0
 CONFIRM_TIMEOUT_SECONDS: Final = 10
@@ -50,6 +51,10 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
     """RedBeat that shows that it ticks, or that it waits for its turn, and that outlives a Redis that is away."""
 
     Entry = DueEntry
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        self._hints: dict[str, str] = {}
+        super().__init__(*arguments, **keywords)
 
     def setup_schedule(self) -> None:
         """Write the chart's entries to Redis, as soon as it answers."""
@@ -148,6 +153,15 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc] # redbeat has no types
             store.give_back(get_redis(self.app), entry.stored, token)
             raise
         log.info("scheduled task sent", schedule=entry.name, task=task.task, task_id=task.task_id)
+        self._tell_if_nobody_is_there(entry.stored.entry)
+
+    def _tell_if_nobody_is_there(self, entry: ScheduleEntry) -> None:
+        """Say once of each entry that what it sends has no pool, until it has one."""
+        pools = read_pools(get_redis(self.app), now=clock.seconds_since_epoch())
+        why = hint(entry, pools, system_queue=self.app.conf.millrace_system_queue)
+        if why and why != self._hints.get(entry.name):
+            log.warning("what a schedule sends has no pool", schedule=entry.name, why=why)
+        self._hints[entry.name] = why
 
     def _pause(self) -> None:
         self.show_that_it_lives()

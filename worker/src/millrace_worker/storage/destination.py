@@ -11,6 +11,7 @@ import redis
 from millrace_contracts.outputs import ClaimOutput, KafkaOutput, ObjectStoreOutput, RedisOutput
 from millrace_contracts.results import Manifest, Part, RecordFailure
 from millrace_contracts.tasks import JobSpec
+from millrace_worker.errors import OutputUnwritable
 from millrace_worker.inference.model import TensorSpec
 from millrace_worker.kafka_message import KafkaSender
 from millrace_worker.storage.claims import Claims
@@ -28,6 +29,13 @@ class Destination(Protocol):
     @property
     def uri(self) -> str:
         """Where people find the results."""
+
+    @property
+    def refused(self) -> Mapping[int, RecordFailure]:
+        """Answer the results of the last write that were written as errors, because the destination takes them not.
+
+        By their place among what was written.
+        """
 
     def prepare(self) -> None:
         """Make sure that results can be written, before anything is computed."""
@@ -100,6 +108,17 @@ def open_destination(
         dry_run=spec.dry_run,
         is_active=is_active,
     )
+
+
+def folder_at(uri: str, *, claims: Claims) -> Folder:
+    """Answer the folder that this uri names, as a Folder itself says it; OutputUnwritable where there are no files."""
+    scheme, _, rest = uri.partition("://")
+    claim, _, path = rest.partition("/")
+    if scheme == "pvc":
+        return ClaimFolder(claims, claim=claim, path=path)
+    if scheme == "s3":
+        return ObjectFolder(_STORE, uri=uri)
+    raise OutputUnwritable(f'"{uri}" is no folder of files; give pvc://claim/path or s3://bucket/prefix')
 
 
 def _folder(output: ClaimOutput | ObjectStoreOutput, claims: Claims) -> Folder:

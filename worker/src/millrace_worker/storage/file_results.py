@@ -28,7 +28,7 @@ from millrace_contracts.results import (
 from millrace_worker.errors import OutputUnwritable
 from millrace_worker.inference.model import TensorSpec
 from millrace_worker.storage.folders import Folder
-from millrace_worker.storage.json_lines import failure_lines, result_lines
+from millrace_worker.storage.json_lines import failure_lines, result_text
 from millrace_worker.storage.outcome import Results
 
 CHECKPOINTS_FOLDER: Final = ".checkpoints"
@@ -65,13 +65,18 @@ class FileResults:
         """Says of a uid whether its job is under way."""
         self._writing = writing
         self._dry_run = dry_run
-        self._checkpoints = f"{CHECKPOINTS_FOLDER}/{uid}"
+        self._checkpoints = checkpoints_folder(uid)
         self._held: Mapping[str, int] | None = None
 
     @property
     def uri(self) -> str:
         """Where people find the results."""
         return self._folder.uri
+
+    @property
+    def refused(self) -> Mapping[int, RecordFailure]:
+        """Answer nothing: a file takes results of any size."""
+        return {}
 
     def prepare(self) -> None:
         """See that the folder can be written, and take it unless it is another job's."""
@@ -235,7 +240,7 @@ class FileResults:
 
     def _encoded(self, results: Results, outputs: Sequence[TensorSpec]) -> bytes:
         if self._writing.format == ResultFormat.JSONL:
-            return b"".join(result_lines(results, self._writing.join))
+            return result_text(results, self._writing.join)
         return bytes(_parquet().results_table(results, self._writing.join, outputs))
 
     def _put(self, name: str, data: bytes, *, records: int) -> Part:
@@ -250,6 +255,11 @@ class FileResults:
         data = self._folder.get(part.name) or b""
         records = _parquet().count_rows(data) if part.name.endswith(".parquet") else data.count(b"\n")
         return _described(part.name, data, records=records)
+
+
+def checkpoints_folder(uid: str) -> str:
+    """Say where the checkpoints of a job lie, relative to its output."""
+    return f"{CHECKPOINTS_FOLDER}/{uid}"
 
 
 def _described(name: str, data: bytes, *, records: int) -> Part:

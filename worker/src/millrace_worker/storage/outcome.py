@@ -35,6 +35,8 @@ class ResultColumns:
     outputs: Mapping[str, Array]
     inputs: Sequence[Any] | None = None
     """The records as they were read, where the job joins them."""
+    text: Sequence[bytes] | None = None
+    """All lines of them, in input order and with the join of the job, where those were made before all were there."""
 
     def __post_init__(self) -> None:
         lengths = {len(self.keys), len(self.lines), *map(len, self.outputs.values())}

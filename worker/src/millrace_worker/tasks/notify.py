@@ -39,7 +39,7 @@ def notify(task: NotifyTask, context: Context) -> None:
     body = json.dumps(task.body, ensure_ascii=False, separators=(",", ":"))
     if task.kafka_topic:
         try:
-            context.kafka.send([KafkaMessage(topic=task.kafka_topic, key=notification_id(task), value=body)])
+            context.kafka.send([_message(task, body)])
         except OutputUnwritable as error:
             log.error("notification given up: Kafka refuses it", topic=task.kafka_topic, why=str(error), **about)  # noqa: TRY400 - it says all
             return
@@ -49,6 +49,16 @@ def notify(task: NotifyTask, context: Context) -> None:
             log.error("notification given up: its receiver refuses it", why=refusal, **about)
             return
     log.info("notification sent", **about)
+
+
+def _message(task: NotifyTask, body: str) -> KafkaMessage:
+    # One key a job: its events stay in their order.
+    return KafkaMessage(
+        topic=task.kafka_topic,
+        key=f"{task.job.namespace}/{task.job.name}",
+        value=body,
+        headers=(("webhook-id", notification_id(task)),),
+    )
 
 
 def notification_id(task: NotifyTask) -> str:

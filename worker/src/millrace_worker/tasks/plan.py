@@ -4,45 +4,18 @@ May run any number of times, and does then only what is left: the index is writt
 is counted and not run again, and what was given out and not confirmed is published again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from millrace_contracts.inputs import InlineInput, InlineShard, Shard
 from millrace_contracts.tasks import FinalizeTask, PlanTask, ShardTask
 from millrace_worker.checkpoints import read_checkpoint
 from millrace_worker.context import Context
-from millrace_worker.errors import InputHasNoRecords
 from millrace_worker.input.index import index_input
 from millrace_worker.job_index import Size
 from millrace_worker.logs import get_logger
 from millrace_worker.storage.destination import Destination
 
 log = get_logger(__name__)
-
-
-class _FromIndex:
-    """The shards of an input that has an index."""
-
-    def __init__(self, context: Context, uid: str) -> None:
-        self._context = context
-        self._uid = uid
-
-    def at(self, indices: Sequence[int]) -> Iterator[Shard]:
-        return self._context.index.shards(self._uid, indices)
-
-
-class _FromRecords:
-    """The shards of records that stand in the plan itself."""
-
-    def __init__(self, shards: Mapping[int, Shard]) -> None:
-        self._shards = shards
-
-    def at(self, indices: Sequence[int]) -> Iterator[Shard]:
-        return (self._shards[index] for index in indices)
-
-
-_Shards = _FromIndex | _FromRecords
 
 CHECKPOINTS_AT_ONCE: Final = 256
 """Of so many the shards are looked up together."""
@@ -62,7 +35,7 @@ def plan(task: PlanTask, context: Context) -> None:
 
 def _plan(task: PlanTask, context: Context) -> None:
     spec, uid = task.spec, task.spec.job.uid
-    size, shards, window = _measured(task, context)
+    size = _measured(task, context)
     destination = context.destination(spec)
     destination.prepare()
     epoch = context.ledger.begin_dispatch(
@@ -70,16 +43,16 @@ def _plan(task: PlanTask, context: Context) -> None:
         total=size.records,
         shards_total=size.shards,
         output_uri=destination.uri,
-        window=window,
+        window=task.window,
         budget=spec.budget,
     )
     if epoch is None:
         return
     if spec.checkpoint:
-        _count_checkpoints(task, context, destination, shards, size=size)
+        _count_checkpoints(task, context, destination, size=size)
     context.publisher.ensure_queue(spec.queue)
-    given = context.ledger.give_out(uid, count=window, epoch=epoch)
-    for shard in shards.at(given):
+    given = context.ledger.give_out(uid, count=task.window, epoch=epoch)
+    for shard in context.index.shards(uid, given):
         context.publisher.publish_shard(ShardTask(spec=spec, shard=shard, epoch=epoch))
     context.ledger.end_dispatch(uid, epoch=epoch)
     log.info(
@@ -93,41 +66,28 @@ def _plan(task: PlanTask, context: Context) -> None:
     )
 
 
-def _measured(task: PlanTask, context: Context) -> tuple[Size, _Shards, int]:
-    """Answer how much there is to do, where its shards come from, and how many may be out at a time."""
+def _measured(task: PlanTask, context: Context) -> Size:
+    """Answer how much there is to do; the index is made where there is none."""
     spec, uid = task.spec, task.spec.job.uid
-    if isinstance(task.input, InlineInput):
-        shards = {shard.index: shard for shard in inline_shards(task.input, size=spec.batching.records_per_task)}
-        if not shards:
-            raise InputHasNoRecords("the input has no record; put at least one into spec.input.inline.records")
-        # Nobody but the plan has the records, so none could be published later.
-        return Size(shards=len(shards), records=len(task.input.records)), _FromRecords(shards), len(shards)
     size = context.index.size(uid)
     if size is None:
-        indexed = index_input(
+        found = index_input(
             task.input, spec.reading, records_per_task=spec.batching.records_per_task, sources=context.sources
         )
-        size = context.index.write(uid, indexed.entries, files=indexed.files, kafka_topic=indexed.kafka_topic)
-    return size, _FromIndex(context, uid), task.window
+        size = context.index.write(
+            uid, found.entries, files=found.files, kafka_topic=found.kafka_topic, inline=found.inline
+        )
+    return size
 
 
-def inline_shards(source: InlineInput, *, size: int) -> Iterator[Shard]:
-    """Cut the records into shards; every one is in exactly one of them."""
-    for index, start in enumerate(range(0, len(source.records), size)):
-        part = source.records[start : start + size]
-        yield Shard(index=index, first_line=start + 1, record_count=len(part), source=InlineShard(records=part))
-
-
-def _count_checkpoints(
-    task: PlanTask, context: Context, destination: Destination, shards: _Shards, *, size: Size
-) -> None:
+def _count_checkpoints(task: PlanTask, context: Context, destination: Destination, *, size: Size) -> None:
     """Count the shards that are done by what stands beside their results: Redis lost the ledger in mid-job."""
     uid = task.spec.job.uid
     undone = set(context.ledger.undone(uid, size.shards))
     known = 0
     found = ((index, text) for index, text in destination.read_checkpoints() if index in undone)
     while some := list(islice(found, CHECKPOINTS_AT_ONCE)):
-        for shard, (index, text) in zip(shards.at([index for index, _ in some]), some, strict=True):
+        for shard, (index, text) in zip(context.index.shards(uid, [index for index, _ in some]), some, strict=True):
             counts = read_checkpoint(text, shard)
             if counts is not None and destination.holds(counts.parts):
                 # If it is out all the same, its own message publishes the next one.

@@ -37,7 +37,7 @@ from millrace_worker.inference.requests import Requests
 from millrace_worker.ledger import MAX_STARTS
 from millrace_worker.logs import get_logger
 
-LIMITS: Final = Limits(requests_in_flight=4, retries_per_record=2)
+LIMITS: Final = Limits(requests_in_flight=4, retries_per_record=2, tries_late_ones_alone=False)
 
 TRIES_FOR_ABSENT_MODEL: Final = 4
 """How often a task comes back for a model that was served before: Triton may be loading it anew."""

@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -15,7 +16,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from millrace_contracts.errors import RecordError
 from millrace_contracts.inputs import RecordFormat
 from millrace_contracts.ledger import BeginShard
-from millrace_contracts.outputs import OutputJoin
+from millrace_contracts.outputs import ClaimOutput, ObjectStoreOutput, OutputJoin, ResultFormat
 from millrace_contracts.results import RecordFailure
 from millrace_contracts.tasks import JobSpec, ShardTask
 from millrace_worker import feeding, poison
@@ -33,6 +34,8 @@ from millrace_worker.input.read import read_columns, read_shard
 from millrace_worker.input.record import Record
 from millrace_worker.ledger import FailureTally, ShardCounts
 from millrace_worker.logs import get_logger
+from millrace_worker.storage.json_lines import result_text
+from millrace_worker.storage.outcome import ResultColumns
 from millrace_worker.tasks.redrive import redrive
 from millrace_worker.tasks.shard_cache import ShardCache
 
@@ -97,7 +100,7 @@ def work_off(task: ShardTask, context: Context, *, verdict: str = BeginShard.RUN
             poison.set_aside(task, context, outcome.poisonous)
     destination = context.destination(task.spec)
     parts = destination.write_shard(task.shard.index, outcome.results, outcome.failures, outputs=outputs)
-    return replace(_counts(task, outcome), parts=parts)
+    return replace(_counts(task, outcome.without(destination.refused)), parts=parts)
 
 
 def predicted(
@@ -157,6 +160,7 @@ def _attempt(task: ShardTask, context: Context, signature: ModelSignature, care:
         set_aside=set_aside,
         alone=care.suspects if care else (),
         with_input=spec.writing.join is OutputJoin.INPUT,
+        write=_text_maker(spec),
     )
     outcome, done = compute(
         work,
@@ -210,6 +214,14 @@ def _limits(spec: JobSpec, context: Context, care: poison.Care | None) -> Limits
         rules=spec.retry.rules,
         isolates=spec.retry.isolate_failures == "Bisect",
     )
+
+
+def _text_maker(spec: JobSpec) -> Callable[[ResultColumns], bytes] | None:
+    """Say how results become the text of a part, where the job writes such parts."""
+    is_file = isinstance(spec.output, ClaimOutput | ObjectStoreOutput)
+    if not is_file or spec.writing.format is not ResultFormat.JSONL:
+        return None
+    return partial(result_text, join=spec.writing.join)
 
 
 def _set_aside(task: ShardTask, given: Given, care: poison.Care | None) -> dict[int, RecordFailure]:

@@ -50,9 +50,9 @@ def redrive(task: ShardTask, context: Context, predict: Predict) -> None:
 def _work_off(task: ShardTask, context: Context, predict: Predict) -> None:
     spec, uid, index = task.spec, task.spec.job.uid, task.shard.index
     outcome, outputs = predict(task)
-    parts = context.destination(spec).write_redriven(
-        index, task.position, outcome.results, outcome.failures, outputs=outputs
-    )
+    destination = context.destination(spec)
+    parts = destination.write_redriven(index, task.position, outcome.results, outcome.failures, outputs=outputs)
+    outcome = outcome.without(destination.refused)
     positions = range(task.shard.record_count) if task.position is None else [task.position]
     succeeded = [position for i, position in enumerate(positions) if i not in outcome.failed]
     failed = [position for i, position in enumerate(positions) if i in outcome.failed]

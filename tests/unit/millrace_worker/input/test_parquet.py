@@ -45,6 +45,16 @@ def shards(table: pa.Table, sources: Sources, tmp_path: Path, size: int = 100, *
         (pa.array([b"text", b"\xff"], pa.binary()), ["text", {"b64": "/w=="}]),
         (pa.array([dt.date(2026, 1, 2), None], pa.date32()), ["2026-01-02", None]),
         (pa.array([1_000_001, None], pa.timestamp("ns")), ["1970-01-01T00:00:00.001000", None]),
+        (pa.array([[1_000_001], []], pa.list_(pa.timestamp("ns"))), [["1970-01-01T00:00:00.001000"], []]),
+        (
+            pa.array([{"at": 1_000_001}], pa.struct([("at", pa.timestamp("ns", "UTC"))])),
+            [{"at": "1970-01-01T00:00:00.001000+00:00"}],
+        ),
+        (
+            pa.array([[("at", 1_000_001)]], pa.map_(pa.string(), pa.timestamp("ns"))),
+            [{"at": "1970-01-01T00:00:00.001000"}],
+        ),
+        (pa.array([1_500_000_001, None], pa.duration("ns")), [1.5, None]),
         (pa.array([decimal.Decimal("1.50"), decimal.Decimal(2)], pa.decimal128(5, 2)), [1.5, 2]),
         (pa.array([{"a": [1]}, {"a": None}]), [{"a": [1]}, {"a": None}]),
         (pa.array([[("k", 1)], []], pa.map_(pa.string(), pa.int8())), [{"k": 1}, {}]),

@@ -79,6 +79,8 @@ def values_of(column: Any) -> Sequence[Any]:
         values = array.tolist()
         return values
     try:
+        if (rounded := _without_nanoseconds(column.type)) != column.type:
+            column = column.cast(rounded, safe=False)
         if types.is_string(column.type) or types.is_large_string(column.type):
             values = column.to_numpy(zero_copy_only=False).tolist()
             return values
@@ -88,10 +90,34 @@ def values_of(column: Any) -> Sequence[Any]:
     return [value if type(value) in _AS_THEY_ARE else _json(value) for value in found]
 
 
+def _without_nanoseconds(kind: Any) -> Any:
+    """Answer the same type with times that end at microseconds, as Python's own do.
+
+    Else pyarrow would answer times of pandas where that happens to be installed, and refuse them where it is not.
+    """
+    rounded = kind
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        rounded = pa.timestamp("us", kind.tz)
+    elif types.is_duration(kind) and kind.unit == "ns":
+        rounded = pa.duration("us")
+    elif types.is_list(kind):
+        rounded = pa.list_(_field_without_nanoseconds(kind.value_field))
+    elif types.is_large_list(kind):
+        rounded = pa.large_list(_field_without_nanoseconds(kind.value_field))
+    elif types.is_fixed_size_list(kind):
+        rounded = pa.list_(_field_without_nanoseconds(kind.value_field), kind.list_size)
+    elif types.is_struct(kind):
+        rounded = pa.struct([_field_without_nanoseconds(kind.field(i)) for i in range(kind.num_fields)])
+    elif types.is_map(kind):
+        rounded = pa.map_(kind.key_type, _without_nanoseconds(kind.item_type))
+    return rounded
+
+
+def _field_without_nanoseconds(field: Any) -> Any:
+    return field.with_type(_without_nanoseconds(field.type))
+
+
 def _value_of(scalar: Any) -> Any:
-    if scalar.is_valid and types.is_timestamp(scalar.type) and scalar.type.unit == "ns":
-        # Python's own times end at microseconds.
-        scalar = scalar.cast(pa.timestamp("us", scalar.type.tz), safe=False)
     try:
         return _json(scalar.as_py(maps_as_pydicts="strict"))
     except (pa.ArrowException, ValueError, OverflowError, KeyError) as error:

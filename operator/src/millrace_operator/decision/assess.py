@@ -189,11 +189,13 @@ def _level(sight: Sight, needs: Demand, price: Prices, standing: int | None) -> 
 def _standing(sight: Sight, memory: Memory, price: Prices) -> int | None:
     """Count the pods that would have kept every task of the last minutes within the objective, had they stood ready.
 
-    Where starting them makes tasks late, as many as the next burst may need: few that were seen say little of it. None
-    before it is known how long a task takes.
+    Where starting them makes tasks late, as many as the next burst may need: few that were seen say little of it. 0
+    where there is nothing to do, None before it is known how long a task takes.
     """
     if sight.rates is None:
         return None
+    if not sight.work.waiting and not sight.work.running:
+        return 0
     wait = sight.policy.objective.wait_seconds
     pods = law.standing_replicas(
         memory.history,

@@ -53,7 +53,9 @@ def arrival_rate(history: History) -> Arrivals | None:
     recent, above = sustained, upper
     for window in SHORT_WINDOWS_SECONDS:
         recent, above = _unless_contradicted(history, recent, above, window, SHORT_CONFIDENCE)
-    return Arrivals(min(sustained, recent) if sustained == math.inf else sustained, recent, min(upper, above))
+    lasting = min(sustained, recent) if sustained == math.inf else sustained
+    # A lull of seconds lowers the bound no further than what lasts.
+    return Arrivals(lasting, recent, max(lasting, min(upper, above)))
 
 
 def _unless_contradicted(

@@ -110,6 +110,15 @@ def test_few_arrivals_leave_the_bound_wide_and_many_make_it_narrow() -> None:
     assert few.upper / few.sustained > 1.3 > many.upper / many.sustained
 
 
+def test_a_lull_of_seconds_leaves_the_bound_at_what_lasts_at_least() -> None:
+    history = History()
+    for second in range(609):
+        history = extend(history, reading(second, arrived=min(second, 600), done=min(second, 600)))
+
+    found = rates(history)
+    assert found.recent < found.sustained <= found.upper
+
+
 def test_a_load_that_rose_is_seen_within_a_minute() -> None:
     calm = poisson(0.2, seconds=900, seed=1)
 

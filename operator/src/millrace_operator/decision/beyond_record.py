@@ -5,7 +5,9 @@ from functools import lru_cache
 from typing import Final
 
 _STEPS: Final = 40
+"""Of bisection: more digits than any count of pods needs."""
 _MOST: Final = 1000.0
+"""More than any pool is multiplied by; what one value would ask for at 0.1 %."""
 
 
 @lru_cache(maxsize=1024)

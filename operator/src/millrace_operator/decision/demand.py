@@ -16,6 +16,7 @@ ASSUMED_VARIATION: Final = 0.6
 LATE_SHARE: Final = 0.5
 """Share of the objective in which tasks are started that are late already."""
 ENVELOPE_SECONDS: Final = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+"""Times over which arrivals are held against what pods can do; shorter ones see single readings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,9 +68,9 @@ class Prices:
     first: float
     """Of the first pod: a pool that sleeps keeps every task waiting for it."""
     other: float
-    is_late: bool = False
+    is_late: bool
     """A start takes so much longer than the objective that the tasks that wait for it are late."""
-    exceeded_share: float = 0.02
+    exceeded_share: float
     """Share of gaps and bursts that may be larger than what is prepared for."""
 
 

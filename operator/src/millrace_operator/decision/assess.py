@@ -171,7 +171,8 @@ def _climbed(sight: Sight, memory: Memory, level: int, price: Prices) -> Ladder:
     # What is known beforehand finds its pods ready; none needs to stand by for it.
     if sight.now - memory.foresight.last_at <= law.ENVELOPE_SECONDS[-1]:
         return memory.ladder
-    return climb(memory.ladder, needed=level, prices=price, now=sight.now)
+    rate = sight.estimates.arrivals_per_second or 0.0
+    return climb(memory.ladder, needed=level, prices=price, now=sight.now, arrivals_per_second=rate)
 
 
 def _level(sight: Sight, needs: Demand, price: Prices, standing: int | None) -> int:

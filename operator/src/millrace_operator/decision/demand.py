@@ -136,7 +136,8 @@ def backlog_replicas(work: Work, *, rates: Rates, supply: Supply, objective: Obj
     load = rates.recent_arrivals_per_second * service
     ahead = work.waiting * service + work.running * service / 2
     at_cold = max(0.0, ahead + load * cold - supply.slot_seconds_within(cold))
-    tasks = work.waiting + work.running + rates.recent_arrivals_per_second * (cold + wait)
+    # To the nearest task: where one is not to be expected, no pod starts for it.
+    tasks = work.waiting + work.running + round(rates.recent_arrivals_per_second * (cold + wait))
     return max(1, now, min(_pods(at_cold / wait, supply.concurrency), _pods(tasks, supply.concurrency)))
 
 

@@ -11,13 +11,24 @@ LONG_WINDOWS_SECONDS: Final = (3600.0, 900.0, 300.0, 120.0, 60.0)
 SHORT_WINDOWS_SECONDS: Final = (60.0, 30.0, 15.0)
 LONG_CONFIDENCE: Final = 2.0
 """Standard deviations by which a shorter window must differ before it overrules a longer one."""
-SHORT_CONFIDENCE: Final = 2.0
+SHORT_CONFIDENCE: Final = 1.5
 """The same for what only has to be quick: it is wrong more often, for a short time."""
 OVERRULED_WITHIN: Final = 1.0
 """Standard deviations within which of the shorter window's rate the estimate comes when it is overruled."""
+TREND_SECONDS: Final = 600.0
+"""Long enough for a trend to stand out from chance, short against those of a day."""
+TREND_CONFIDENCE: Final = 2.0
+"""Standard deviations by which the halves of that time must differ before they are a trend."""
+TREND_DEVIATIONS: Final = 1.5
+"""Of the last of that time, within which a rise ends."""
+TREND_ENDS_SECONDS: Final = 120.0
+"""The last of that time, which says where the trend has led."""
 LEAST_SPAN_SECONDS: Final = 4.0
 ENOUGH_COMPLETIONS: Final = 20
 LEAST_COMPLETIONS: Final = 5
+CAUTION_COMPLETIONS: Final = 3.0
+"""While few tasks ended, one may last longer than they did, by this number divided by theirs: a third for nine, which
+is the standard error of a mean of nine exponential times, and soon nothing."""
 LEAST_SHARE_OF_ENDED: Final = 0.1
 _WITH_BURSTS_FROM_SECONDS: Final = 200.0
 """In longer windows a burst weighs little."""
@@ -35,14 +46,30 @@ class Arrivals:
     """What the sustained rate may be as well, given how few tasks were seen."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Arrivals within a time."""
+
+    tasks: float
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.tasks / self.seconds
+
+    @property
+    def deviation(self) -> float:
+        return math.sqrt(self.tasks + 0.5) / self.seconds
+
+
 def arrival_rate(history: History) -> Arrivals | None:
     """Estimate the rate of arrivals; None without a history.
 
     The longest window is the most exact as long as nothing changed, so it holds until the confidence interval of a
-    shorter one excludes it: what the last minutes contradict does not hold any more, and about their rate does. Bounds
-    are those of a Poisson count k, k + 1/2 +- z sqrt(k + 1/2), close to the Gamma quantile. A single burst is no rate:
-    the readings with the most arrivals, a fifth of them, count no more than the one after them before they raise
-    anything.
+    shorter one excludes it: what the last minutes contradict does not hold any more, and about their rate does. A rate
+    that rises or falls all along is carried on to now. Bounds are those of a Poisson count k, k + 1/2 +- z
+    sqrt(k + 1/2), close to the Gamma quantile. A single burst is no rate: the readings with the most arrivals, a fifth
+    of them, count no more than the one after them before they raise anything.
     """
     if not history.marks or history.span_seconds <= 0:
         return None
@@ -50,12 +77,39 @@ def arrival_rate(history: History) -> Arrivals | None:
     for window in LONG_WINDOWS_SECONDS:
         if window <= max(2 * history.span_seconds, SHORT_WINDOWS_SECONDS[0]):
             sustained, upper = _unless_contradicted(history, sustained, upper, window, LONG_CONFIDENCE)
-    recent, above = sustained, upper
+    sustained = _on_its_way(history, sustained)
+    recent = sustained
     for window in SHORT_WINDOWS_SECONDS:
-        recent, above = _unless_contradicted(history, recent, above, window, SHORT_CONFIDENCE)
-    lasting = min(sustained, recent) if sustained == math.inf else sustained
-    # A lull of seconds lowers the bound no further than what lasts.
-    return Arrivals(lasting, recent, max(lasting, min(upper, above)))
+        recent, _ = _unless_contradicted(history, recent, upper, window, SHORT_CONFIDENCE)
+    return Arrivals(sustained, recent, max(sustained, upper))
+
+
+def _on_its_way(history: History, rate: float) -> float:
+    """Follow a rate that rises or falls: where the halves of a window differ beyond chance, take the line through them.
+
+    Any mean over a window lags behind by half of it. The line ends within what the last minutes may be: after a step it
+    would lead too far. Of these the upper end bounds a rise, where a burst does not count, and the middle a fall: a pod
+    too few costs more.
+    """
+    if history.span_seconds < TREND_SECONDS:
+        return rate
+    newest = history.marks[-1]
+    middle = mark_before(history, newest.at - TREND_SECONDS / 2)
+    older = _between(mark_before(history, newest.at - TREND_SECONDS), middle)
+    newer = _between(middle, newest)
+    growth = newer.rate - older.rate
+    if abs(growth) <= TREND_CONFIDENCE * math.hypot(newer.deviation, older.deviation):
+        return rate
+    end = newer.rate + growth * newer.seconds / (newer.seconds + older.seconds)
+    since = mark_before(history, newest.at - TREND_ENDS_SECONDS)
+    if growth < 0:
+        return min(rate, max(end, _between(since, newest).rate))
+    latest = _Count(_without_bursts(history, since.at), newest.at - since.at)
+    return max(rate, min(end, latest.rate + TREND_DEVIATIONS * latest.deviation))
+
+
+def _between(first: Mark, last: Mark) -> _Count:
+    return _Count(last.arrived - first.arrived, last.at - first.at)
 
 
 def _unless_contradicted(
@@ -82,15 +136,18 @@ def _unless_contradicted(
 def _without_bursts(history: History, since: float) -> float:
     """Count the arrivals since a moment, with those of the fullest fifth of the time cut to the rate of the rest."""
     marks = history.marks[index_before(history, since) :]
-    steps = sorted(
+    # Steps without an arrival add nothing and come first in the order: only how many they are matters.
+    full = sorted(
         ((later.arrived - earlier.arrived) / (later.at - earlier.at), later.at - earlier.at)
         for earlier, later in pairwise(marks)
+        if later.arrived != earlier.arrived
     )
-    if not steps:
+    steps = len(marks) - 1
+    last = steps - max(1, steps // 5) - 1 - (steps - len(full))
+    if last < 0:
         return 0.0
-    cut = len(steps) - max(1, len(steps) // 5)
-    limit = steps[cut - 1][0] if cut else 0.0
-    return sum(min(rate, limit) * seconds for rate, seconds in steps)
+    limit = full[last][0]
+    return sum(min(rate, limit) * seconds for rate, seconds in full)
 
 
 def service_seconds(history: History) -> float | None:
@@ -116,6 +173,13 @@ def service_seconds(history: History) -> float | None:
             spread = LONG_CONFIDENCE / math.sqrt(completions)
             mean = min(max(mean, recent * (1 - spread)), recent * (1 + spread))
     return mean
+
+
+def cautious_service_seconds(history: History, measured: float) -> float:
+    """Return how long a task may last, given how few ended of those that were measured."""
+    newest = history.marks[-1]
+    ended = newest.completed - mark_before(history, newest.at - LONG_WINDOWS_SECONDS[0]).completed
+    return measured * (1 + CAUTION_COMPLETIONS / ended)
 
 
 def _mean(oldest: Mark, newest: Mark) -> float | None:

@@ -28,6 +28,8 @@ DECISION_SECONDS: Final = 1.0
 """From the arrival of a task to the decision to start a pod for it."""
 UNPREPARED_SHARE: Final = 0.4
 """Of the tasks that may be late, the share that bursts larger and gaps longer than ever before may take."""
+SILENCE: Final = 7.0
+"""Times the mean distance of tasks: so long a silence, of which chance makes 0.1 %, says that their rate has ended."""
 _OVERHANG: Final = 1.1
 """A gap like the longest one seen is bridged with this much to spare, however many were seen."""
 
@@ -55,6 +57,8 @@ class Rung:
     gaps: tuple[float, ...] = ()
     stay: float | None = None
     """How long they stay by these gaps; None: too few to tell."""
+    arrivals_per_second: float = 0.0
+    """Of the pool then; only the first rung says it."""
 
 
 Ladder = tuple[Rung, ...]
@@ -88,7 +92,7 @@ def prices(*, cold_start_seconds: float, objective: Objective) -> Prices:
     )
 
 
-def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
+def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float, arrivals_per_second: float = 0.0) -> Ladder:
     """Note that `needed` pods are needed now."""
     if needed <= 0:
         return ladder
@@ -98,6 +102,7 @@ def climb(ladder: Ladder, *, needed: int, prices: Prices, now: float) -> Ladder:
         replicas = min(needed, RUNGS[index])
         rungs[index] = _needed_again(rungs[index], replicas, prices, now, is_first=index == 0)
     rungs.extend(Rung(now, min(needed, RUNGS[index])) for index in range(len(rungs), top + 1))
+    rungs[0] = replace(rungs[0], arrivals_per_second=arrivals_per_second)
     return tuple(rungs)
 
 
@@ -115,7 +120,11 @@ def stay_seconds(ladder: Ladder, index: int, prices: Prices) -> float:
     price = prices.other if index else prices.first
     stay = ladder[index].stay if index < len(ladder) else None
     if stay is None:
-        return price if prices.is_late or not index else UNKNOWN_SHARE * price
+        stay = price if prices.is_late or not index else UNKNOWN_SHARE * price
+    # While tasks come at a rate at which the next one is worth waiting for, gaps that were shorter by chance say less.
+    rate = ladder[0].arrivals_per_second if ladder and not index else 0.0
+    if rate * price >= 1:
+        stay = max(stay, SILENCE / rate)
     return min(stay, price)
 
 

@@ -4,8 +4,14 @@ from dataclasses import dataclass, replace
 
 from millrace_operator.api.worker_pool import PoolPolicy
 from millrace_operator.decision.demand import Rates, Work
-from millrace_operator.decision.estimation import Arrivals, arrival_rate, service_seconds
-from millrace_operator.decision.history import extend, forget_when_old
+from millrace_operator.decision.estimation import (
+    LEAST_SPAN_SECONDS,
+    Arrivals,
+    arrival_rate,
+    cautious_service_seconds,
+    service_seconds,
+)
+from millrace_operator.decision.history import History, extend, forget_when_old
 from millrace_operator.decision.known_future import MARGIN_SECONDS, look_ahead, tasks_due
 from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, Memory
 from millrace_operator.decision.supply import Supply, supply_of
@@ -46,7 +52,9 @@ def look(
 ) -> tuple[Sight, Memory]:
     """Look at a pool whose queue was read."""
     history = forget_when_old(extend(memory.history, reading, service_seconds=memory.service_seconds), now=now)
-    service = service_seconds(history) or memory.service_seconds
+    measured = service_seconds(history)
+    service = memory.service_seconds if measured is None else measured
+    planned = service if measured is None else cautious_service_seconds(history, measured)
     cold = memory.cold_start_seconds
     assumed = DEFAULT_COLD_START_SECONDS if cold is None else cold
     arrivals = arrival_rate(history)
@@ -80,7 +88,9 @@ def look(
         state=state,
         work=work,
         due_source=source,
-        rates=None if service is None else _rates(arrivals, service, assumed),
+        rates=None
+        if planned is None
+        else _rates(history, arrivals, work, service_seconds=planned, cold_start_seconds=assumed),
         cold_start_seconds=assumed,
         supply=supply,
         estimates=estimates,
@@ -89,13 +99,24 @@ def look(
     return sight, memory
 
 
-def _rates(arrivals: Arrivals | None, service: float, cold: float) -> Rates:
+def _rates(
+    history: History, arrivals: Arrivals | None, work: Work, *, service_seconds: float, cold_start_seconds: float
+) -> Rates:
     return Rates(
         arrivals_per_second=arrivals.sustained if arrivals else 0.0,
-        recent_arrivals_per_second=arrivals.recent if arrivals else 0.0,
-        service_seconds=service,
-        cold_start_seconds=cold,
+        recent_arrivals_per_second=_recent(history, arrivals, work, cold_start_seconds),
+        service_seconds=service_seconds,
+        cold_start_seconds=cold_start_seconds,
     )
+
+
+def _recent(history: History, arrivals: Arrivals | None, work: Work, cold_start_seconds: float) -> float:
+    """Say what may come while a pod starts: where the queue was just seen again, up to as much as waits in it."""
+    if arrivals is None:
+        return 0.0
+    if history.span_seconds >= LEAST_SPAN_SECONDS:
+        return arrivals.recent
+    return max(arrivals.recent, min(arrivals.upper, work.waiting / cold_start_seconds))
 
 
 def _wait(work: Work, service: float | None, supply: Supply) -> float | None:

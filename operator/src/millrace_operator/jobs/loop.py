@@ -130,7 +130,9 @@ class JobLoop:
         jobs = {uid: self._reporter.up_to_date(job) for uid, job in self._roster.open(now=now).items()}
         self._forget_all_but(set(jobs))
         await self._cleaner.clean(self._roster.jobs, now=now)
-        pools = index_pools(self._context.worker_pools(), now=now)
+        # Those of other namespaces nobody asks for, and there may be a thousand of them each second.
+        namespaces = {job.namespace for job in jobs.values()}
+        pools = index_pools(self._context.worker_pools(), namespaces=namespaces, now=now)
         ledgers = await self._ledgers.read_all([uid for uid, job in jobs.items() if _has_ledger(job)])
         self._watch(ledgers)
         self._context.held_back.tell(self._held_back.count(jobs, ledgers))

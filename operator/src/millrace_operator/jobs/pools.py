@@ -4,7 +4,7 @@ Whether the broker answers is read from the pool's own condition: its loop asks 
 need not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from millrace_operator.api.conditions import find_condition
@@ -24,12 +24,12 @@ Pools = Mapping[str, Mapping[str, PoolView]]
 """namespace -> name -> pool."""
 
 
-def index_pools(bodies: Iterable[Mapping[str, Any]], *, now: float) -> Pools:
-    """Index pools by namespace and name; those that are being deleted take no jobs."""
+def index_pools(bodies: Iterable[Mapping[str, Any]], *, namespaces: Collection[str], now: float) -> Pools:
+    """Index the pools of these namespaces by namespace and name; those that are being deleted take no jobs."""
     pools: dict[str, dict[str, PoolView]] = {}
     for body in bodies:
         metadata = body["metadata"]
-        if not metadata.get("deletionTimestamp"):
+        if metadata["namespace"] in namespaces and not metadata.get("deletionTimestamp"):
             pools.setdefault(metadata["namespace"], {})[metadata["name"]] = view_pool(body, now=now)
     return pools
 

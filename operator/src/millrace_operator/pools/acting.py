@@ -37,7 +37,7 @@ class Actor:
                 self._chores.begin(case.pool.uid, self._act(case, state, decision, now))
             elif decision.replicas == state.asked:
                 case.memory.scaling_error = ""
-        await wait_for((self._chores,), patience_seconds)
+        await wait_for(self._chores, patience_seconds)
 
     def release(self, case: Case, *, now: float) -> None:
         """Forget a pool that is gone; pods that were to go and are still there take tasks again."""

@@ -1,7 +1,7 @@
 """Work on single pools that may outlast a pass: one chore a pool at a time, so that a slow one delays no other pool."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -15,7 +15,7 @@ class Chores:
     def __init__(self, *, most: int) -> None:
         self._most = most
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._new: list[asyncio.Task[None]] = []
+        self._new: set[asyncio.Task[None]] = set()
 
     @property
     def room(self) -> int:
@@ -30,22 +30,22 @@ class Chores:
         """Begin a pool's chore; the one before must have ended."""
         task = asyncio.create_task(work)
         self._tasks[uid] = task
-        self._new.append(task)
+        self._new.add(task)
         task.add_done_callback(lambda done: self._end(uid, done))
 
-    def take_new(self) -> list[asyncio.Task[None]]:
-        """Answer those that began since this was asked last."""
-        new, self._new = self._new, []
+    def take_new(self) -> set[asyncio.Task[None]]:
+        """Answer those that began since this was asked last and go on."""
+        new, self._new = self._new, set()
         return new
 
     def _end(self, uid: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(uid, None)
+        self._new.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a pool was not handled because of a defect; please report it", uid=uid, exc_info=error)
 
 
-async def wait_for(several: Iterable[Chores], seconds: float) -> None:
+async def wait_for(chores: Chores, seconds: float) -> None:
     """Wait for all that began since the last wait, but no longer than this; a slow one is waited for once."""
-    new = [task for chores in several for task in chores.take_new()]
-    if new:
+    if new := chores.take_new():
         await asyncio.wait(new, timeout=seconds)

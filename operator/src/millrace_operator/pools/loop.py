@@ -11,6 +11,7 @@ import structlog
 from millrace_operator.errors import OperatorError
 from millrace_operator.pools.garbage import collect_garbage
 from millrace_operator.pools.one_pass import PoolPass
+from millrace_operator.pools.pace import LEAST_SECONDS
 from millrace_operator.pools.ports import PoolLoopContext
 from millrace_operator.reporting import metrics
 
@@ -28,10 +29,12 @@ async def run_pool_loop(context: PoolLoopContext) -> None:
         due, ended = began + context.settings.pool_loop_seconds, clock.monotonic_seconds()
         metrics.observe_loop(LOOP, ended - began)
         collect_garbage(pause_seconds=due - ended)
-        await asyncio.sleep(max(0.0, due - clock.monotonic_seconds()))
+        # The pause is for telling; after a pass that was late, too, or it would starve.
+        await asyncio.sleep(max(LEAST_SECONDS, due - clock.monotonic_seconds()))
 
 
 async def _pass(pools: PoolPass) -> None:
+    metrics.pass_begins()
     try:
         await pools.run()
     except OperatorError as error:
@@ -41,3 +44,5 @@ async def _pass(pools: PoolPass) -> None:
         # A defect in the handling of one pass must not end the sizing of all pools; it is counted and shown whole.
         metrics.count_loop_failure(LOOP)
         log.exception("pools were not sized in this pass because of a defect; please report it")
+    finally:
+        metrics.pass_ends()

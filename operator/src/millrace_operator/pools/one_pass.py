@@ -13,9 +13,9 @@ from millrace_operator.model.reading import Blindness, Unknown
 from millrace_operator.pools.acting import Actor
 from millrace_operator.pools.budget_telling import BudgetTeller
 from millrace_operator.pools.case import Case
-from millrace_operator.pools.chores import Chores, wait_for
+from millrace_operator.pools.chores import Chores
 from millrace_operator.pools.memory import Acted, PoolMemory
-from millrace_operator.pools.pace import LEAST_SECONDS, Pace
+from millrace_operator.pools.pace import Pace
 from millrace_operator.pools.pods import state_of
 from millrace_operator.pools.ports import PoolLoopContext
 from millrace_operator.pools.sight import Sight, heard_in, look
@@ -47,7 +47,7 @@ class PoolPass:
         self._waits = Chores(most=1)
 
     async def run(self) -> None:
-        """Observe, decide, actuate and report, once for all pools."""
+        """Observe, decide, actuate and report, once for all pools; what is told goes on in the pause after it."""
         context, clock = self._context, self._context.clock
         pace = Pace(began=clock.monotonic_seconds(), pass_seconds=context.settings.pool_loop_seconds)
         snapshot = self._snapshots.take(
@@ -72,8 +72,6 @@ class PoolPass:
         self._budget_teller.tell(shared, now=now)
         self._tell_waits([report for report, _ in reports], now)
         self._show(cases)
-        # The pause is theirs; a pass that is late leaves none, and they must not starve.
-        await wait_for((self._teller.chores, self._budget_teller.chores, self._waits), LEAST_SECONDS)
 
     def _tell_waits(self, reports: Sequence[PoolReport], now: float) -> None:
         # In the background: a Redis that is slow must not delay the next decision.

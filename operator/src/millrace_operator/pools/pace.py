@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 LEAST_SECONDS: Final = 0.02
-"""Even a pass that is late lets what it began get on its way."""
+"""Even a pass that is late waits for what it does and pauses for what it tells, so that both get on their way."""
 WAITING_SHARE: Final = 0.7
 """Of the time from one pass to the next: until then what was begun is waited for. The rest is for telling of it."""
 

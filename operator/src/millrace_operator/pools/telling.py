@@ -17,12 +17,12 @@ from millrace_operator.model.reading import Unknown
 from millrace_operator.pools.chores import Chores
 from millrace_operator.pools.memory import PoolMemory
 from millrace_operator.pools.ports import PoolLoopContext
-from millrace_operator.pools.status_writes import ESTIMATES_SECONDS, MOST_COUNTS, Turn, take_turns
+from millrace_operator.pools.status_writes import MOST_COUNTS, Turn, is_worth_a_write, take_turns
 from millrace_operator.reporting import metrics
 from millrace_operator.reporting.events import Sight, announce
 from millrace_operator.reporting.pool_conditions import conditions_of
 from millrace_operator.reporting.report import Announcement, PoolReport
-from millrace_operator.reporting.status import are_counts_equal, build_status, essence_of
+from millrace_operator.reporting.status import are_counts_equal, build_status, essence_of, is_at_rest
 
 MOST_AT_A_TIME: Final = 64
 MOST_UNSAID: Final = 20
@@ -75,7 +75,9 @@ class Teller:
                 continue
             previous = tale.report.pool.status if written.status is None else written.status
             status = build_status(tale.report, conditions=tale.conditions, previous=previous, now=now)
-            if status == previous or not _is_worth_a_write(status, previous, turn, age=now - written.at):
+            is_news = turn.is_urgent or not are_counts_equal(status, previous)
+            is_due = is_worth_a_write(is_news=is_news, is_at_rest=is_at_rest(status, previous), age=now - written.at)
+            if status == previous or not is_due:
                 written.looked_at, written.essence = now, tale.essence
                 continue
             tale.status = status
@@ -130,10 +132,6 @@ def _look(report: PoolReport, memory: PoolMemory, now: float) -> Told:
 def _turn(uid: str, tale: Told) -> Turn:
     written = tale.memory.written
     return Turn(uid=uid, is_urgent=tale.essence != written.essence, looked_at=written.looked_at)
-
-
-def _is_worth_a_write(status: Body, previous: Body, turn: Turn, *, age: float) -> bool:
-    return turn.is_urgent or age >= ESTIMATES_SECONDS or not are_counts_equal(status, previous)
 
 
 def _log(report: PoolReport, announcement: Announcement) -> None:

@@ -1,5 +1,6 @@
 """Expose what the loops see and decide to Prometheus, under the names that the contracts fix."""
 
+import threading
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
@@ -55,10 +56,32 @@ _BY: Final[tuple[tuple[PoolCounter, tuple[str, ...]], ...]] = (
 """Counters of a pool by one more label, with all of its values."""
 
 
+_NO_PASS_RUNS: Final = threading.Event()
+_NO_PASS_RUNS.set()
+SCRAPE_PATIENCE_SECONDS: Final = 2.0
+"""How long a scrape waits for a pass to end; Prometheus itself waits for 10 s."""
+
+
 def serve(port: int) -> None:
     """Serve /metrics on `port`, in threads of its own."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    exposition.serve(port, exposed)
+    exposition.serve(port, exposed_between_passes)
+
+
+def pass_begins() -> None:
+    """Let scrapes wait: what they would write is half old and half new, and the interpreter is the pass's."""
+    _NO_PASS_RUNS.clear()
+
+
+def pass_ends() -> None:
+    """Let scrapes go on."""
+    _NO_PASS_RUNS.set()
+
+
+def exposed_between_passes(*, patience_seconds: float = SCRAPE_PATIENCE_SECONDS) -> bytes:
+    """Write all metrics as soon as no pass over the pools runs, or after so long a wait. Blocks."""
+    _NO_PASS_RUNS.wait(patience_seconds)
+    return exposed()
 
 
 def exposed() -> bytes:

@@ -20,6 +20,7 @@ _COUNTS: Final = (
     "busyReplicas",
     "objective",
 )
+_LEARNED: Final = ("serviceSeconds", "coldStartSeconds")
 Essence = tuple[Any, ...]
 
 
@@ -64,6 +65,13 @@ def are_counts_equal(status: Mapping[str, Any], other: Mapping[str, Any]) -> boo
     return all(tasks.get(name) == other_tasks.get(name) for name in ("ready", "unacked", "consumers")) and all(
         status.get(name) == other.get(name) for name in _COUNTS
     )
+
+
+def is_at_rest(status: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether no task waits or runs and nothing was learned since `other` that a restart should find there."""
+    tasks = status.get("queue") or {}
+    is_empty = tasks.get("ready") == tasks.get("unacked") == 0
+    return is_empty and all(status.get(name) == other.get(name) for name in _LEARNED)
 
 
 def _queue(reading: Reading, estimates: Estimates) -> dict[str, int | None] | None:

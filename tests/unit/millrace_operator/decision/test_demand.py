@@ -112,3 +112,12 @@ def test_a_bound_on_pods_for_what_may_come_leaves_those_for_what_is_there(
 
     assert demand(work, rates=silent, supply=supply, policy=policy).backlog <= bounded
     assert bounded <= demand(work, rates=known, supply=supply, policy=policy).backlog
+
+
+def test_a_task_that_is_hardly_to_be_expected_starts_no_pod() -> None:
+    """One task waits and 8 an hour come: one in nine times a second one within the minute that is planned for."""
+    known = Rates(
+        arrivals_per_second=8 / 3600, recent_arrivals_per_second=8 / 3600, service_seconds=36, cold_start_seconds=30
+    )
+
+    assert 1 == replicas(Work(waiting=1, running=0), known, Supply(concurrency=1, ready=0, ready_in_seconds=()))

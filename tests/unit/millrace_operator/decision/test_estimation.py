@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_model import PoolModel
 
-from millrace_operator.decision.estimation import Arrivals, arrival_rate, service_seconds
+from millrace_operator.decision.estimation import Arrivals, arrival_rate, cautious_service_seconds, service_seconds
 from millrace_operator.decision.history import History, extend
 from millrace_operator.model.reading import QueueReading
 
@@ -240,3 +240,49 @@ def test_tasks_that_come_and_go_between_two_readings_say_nothing_of_their_time()
         history = extend(history, reading)
 
     assert service_seconds(history) is None
+
+
+def ramp(*, begin: float, end: float, seconds: int, seed: int) -> History:
+    """Let the rate go from one value to another in a straight line, after it was the first for as long."""
+    chance, history, arrived = random.Random(seed), History(), 0
+    for second in range(2 * seconds):
+        rate = begin + (end - begin) * max(0, second - seconds) / seconds
+        arrived += sum(chance.random() < rate / 100 for _ in range(100))
+        history = extend(history, reading(second, arrived=arrived, done=arrived))
+    return history
+
+
+def mean_error(*, begin: float, end: float) -> float:
+    """Say by what share of the end the rate is wrong on average at the end of a ramp of ten minutes."""
+    found = [rates(ramp(begin=begin, end=end, seconds=600, seed=seed)).sustained for seed in range(40)]
+    return sum(found) / len(found) / end - 1
+
+
+def test_a_rate_that_rises_all_along_is_followed_without_a_lag() -> None:
+    """The mean of the last two minutes alone would be 6 % below."""
+    assert abs(mean_error(begin=1.0, end=3.0)) <= 0.05
+
+
+def test_a_rate_that_falls_all_along_is_followed_and_rather_too_high_than_too_low() -> None:
+    """It is no higher than the mean of the last two minutes, which is 20 % above."""
+    assert 0 <= mean_error(begin=3.0, end=1.0) <= 0.2
+
+
+def test_chance_is_seldom_taken_for_a_trend() -> None:
+    found = [rates(poisson(1.0, seconds=900, seed=seed)).sustained for seed in range(100)]
+
+    assert sum(abs(each - 1) > 0.15 for each in found) <= 10
+
+
+def test_after_a_step_no_trend_leads_beyond_it() -> None:
+    calm = poisson(0.2, seconds=900, seed=1)
+
+    assert max(rates(poisson(2.0, seconds=s, seed=2, history=calm)).sustained for s in range(60, 600, 30)) <= 2.5
+
+
+def test_while_few_tasks_ended_one_is_planned_to_last_longer_than_they_did() -> None:
+    def ended(tasks: int) -> History:
+        return extend(extend(History(), reading(0.0)), reading(10.0, arrived=tasks, done=tasks))
+
+    assert pytest.approx(8.0) == cautious_service_seconds(ended(5), 5.0)
+    assert pytest.approx(5.0, rel=0.02) == cautious_service_seconds(ended(200), 5.0)

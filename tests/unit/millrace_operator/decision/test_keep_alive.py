@@ -36,6 +36,24 @@ def test_a_pod_does_not_wait_for_a_gap_that_is_always_longer_than_is_worth_it() 
     assert 0 == staying(ladder, now=36_000 + 120)
 
 
+def test_while_tasks_come_the_last_pod_outlasts_a_gap_that_chance_makes_of_their_rate() -> None:
+    """Twelve gaps of 3 s by chance at a task each 10 s: the next may well be one of 60 s."""
+    ladder: Ladder = ()
+    for number in range(13):
+        ladder = climb(ladder, needed=1, prices=DEAR, now=3.0 * number, arrivals_per_second=0.1)
+
+    assert 1 == staying(ladder, now=36 + 60)
+    assert 0 == staying(ladder, now=36 + 75)
+
+
+def test_a_rate_at_which_the_next_task_is_not_worth_waiting_for_keeps_no_pod() -> None:
+    ladder: Ladder = ()
+    for number in range(6):
+        ladder = climb(ladder, needed=1, prices=DEAR, now=7200.0 * number, arrivals_per_second=1 / 7200)
+
+    assert 0 == staying(ladder, now=36_000 + 120)
+
+
 def test_a_gap_much_longer_than_those_before_lets_the_pod_go() -> None:
     ladder = needed(*((20.0 * number, 1) for number in range(10)))
 

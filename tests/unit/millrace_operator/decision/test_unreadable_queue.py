@@ -31,6 +31,21 @@ def test_after_ten_minutes_the_pool_is_right_again_within_two_looks(replicas: in
     line.at(TEN_MINUTES + 1).expects(20, Reason.AT_MAXIMUM)
 
 
+def test_right_after_an_outage_as_many_tasks_may_come_as_wait() -> None:
+    """Two looks tell too little of a rate: 18 replicas would do for those that wait, 36 for twice as many."""
+    line = pool(max_replicas=60, task=10, cold_start=30).remembers(task=10, cold_start=30).at(0).blind().at(TEN_MINUTES)
+    line.backlog(40).sees().look()
+
+    assert 18 < line.at(TEN_MINUTES + 1).backlog(2).look().replicas <= 36
+
+
+def test_right_after_an_outage_a_single_task_wakes_a_single_pod() -> None:
+    line = pool(max_replicas=60, task=10, cold_start=30).remembers(task=10, cold_start=30).at(0).blind().at(TEN_MINUTES)
+    line.sees().look()
+
+    assert 1 == line.at(TEN_MINUTES + 1).backlog(1).look().replicas
+
+
 def test_after_an_outage_the_delay_begins_anew() -> None:
     line = pool(task=5, replicas=8, idle_seconds=10).at(0).blind().at(TEN_MINUTES).sees()
 

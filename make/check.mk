@@ -1,7 +1,12 @@
 # The inner loop (no cluster, no containers) and the whole test run.
 PYTEST := .venv/bin/pytest
-# Two at a time, a file each: these tests wait for servers more than they compute.
+# A file each at a time.
 IN_PARALLEL := -n 2 --dist loadfile
+# These wait for servers more than they compute. The files are in their order of length: tests/integration/conftest.py.
+WAITING_IN_PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+
+# A test run starts hundreds of Pythons. Where this is set, each of them compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup
 setup: ## Install uv and the Python workspace into .local and .venv
@@ -26,7 +31,7 @@ test-unit: setup ## Unit tests: no network, no containers, under 30 s
 .PHONY: test-integration
 test-integration: setup docker build-images ## Against real RabbitMQ, Redis, Triton, Kafka and others in containers
 	@local/java-servers.sh all
-	$(PYTEST) $(IN_PARALLEL) tests/integration
+	$(PYTEST) $(WAITING_IN_PARALLEL) tests/integration
 
 .PHONY: test-e2e
 test-e2e: setup cluster build-images load-images ## On the kind cluster: install, jobs, scaling, faults, uninstall

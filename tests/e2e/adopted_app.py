@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import redis
 from celery import Celery
@@ -25,9 +26,11 @@ app.conf.update(
 
 @app.task(name="hold")
 def hold(name: str, seconds: float) -> None:
-    """Work for so long, and write down when it begins and ends."""
+    """Work for so long, or until told to end, and write down when it begins and ends."""
     journal = redis.Redis.from_url(os.environ["MILLRACE_REDIS_URL"])
     pod = os.environ["HOSTNAME"]
     journal.rpush(f"adopted:{name}", f"begin {pod}")
-    threading.Event().wait(seconds)
+    over = time.monotonic() + seconds
+    while time.monotonic() < over and not journal.exists(f"adopted:{name}:over"):
+        threading.Event().wait(0.1)
     journal.rpush(f"adopted:{name}", f"end {pod}")

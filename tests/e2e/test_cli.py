@@ -106,7 +106,10 @@ def test_a_dead_letter_is_seen_and_thrown_away(cli: Cli, platform: Platform) -> 
         found: list[Any] = printed(cli("dlq", "show", "system", "--output=json"))["items"]
         return found
 
-    (letter,) = [each for each in wait_until(letters, what="the dead letter") if "no payload" in each["bodyPreview"]]
+    def ours() -> list[Any]:
+        return [each for each in letters() if "no payload" in each["bodyPreview"]]
+
+    (letter,) = wait_until(ours, what="the dead letter", timeout_seconds=120)
     assert "rejected" == letter["reason"]
     assert 0 == cli("dlq", "purge", "system", "--all", "--yes").returncode
     assert [] == letters()

@@ -17,6 +17,8 @@ from waiters import wait_until
 NAME: Final = "adopted"
 APP: Final = Path(__file__).with_name("adopted_app.py")
 MOST: Final = 4
+AS_LONG_AS_WANTED: Final = 300.0
+"""Of a task that `_end` ends."""
 DRAINING_SINCE: Final = "millrace.dev/draining-since"
 
 
@@ -77,6 +79,11 @@ def _publish(platform: Platform, tasks: dict[str, float]) -> None:
     platform.in_worker(program)
 
 
+def _end(platform: Platform, *tasks: str) -> None:
+    """Have tasks end now."""
+    platform.redis("MSET", *(word for task in tasks for word in (f"adopted:{task}:over", "yes")))
+
+
 def _journal(platform: Platform, tasks: dict[str, float]) -> dict[str, list[str]]:
     """Answer what each task wrote down: its words without the pods."""
     program = f"""
@@ -112,7 +119,7 @@ def _wait_until_working(platform: Platform, tasks: dict[str, float]) -> None:
     wait_until(
         lambda: all("begin" in lines for lines in _journal(platform, tasks).values()),
         what=f"all of {[*tasks]} to begin",
-        timeout_seconds=60,
+        timeout_seconds=120,
         interval_seconds=0.5,
         explain=platform.describe,
     )
@@ -144,12 +151,13 @@ def adopted(platform: Platform) -> Iterator[Platform]:
 
 def test_idle_pods_go_and_the_one_with_a_long_task_stays(adopted: Platform) -> None:
     long = _name("long")
-    tasks = {long: 25.0} | {_name("short"): 1.0 for _ in range(MOST - 1)}
+    tasks = {long: AS_LONG_AS_WANTED} | {_name("short"): 1.0 for _ in range(MOST - 1)}
     _publish(adopted, tasks)
     _wait_until_working(adopted, tasks)
 
     adopted.wait_for_pool_at(1, pool=NAME)
     assert ["begin"] == _journal(adopted, tasks)[long]
+    _end(adopted, long)
     _wait_for_end(adopted, tasks)
 
     assert _once(tasks) == _journal(adopted, tasks)
@@ -162,7 +170,7 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
     # An objective that is shorter than the start of a pod: each waiting task gets a pod.
     impatient = {"objective": {"waitSeconds": 1}}
     adopted.kubectl.apply(_pool(**impatient))
-    tasks = {_name("held"): 30.0 for _ in range(MOST)}
+    tasks = {_name("held"): AS_LONG_AS_WANTED for _ in range(MOST)}
     _publish(adopted, tasks)
     _wait_until_working(adopted, tasks)
     before = {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
@@ -172,7 +180,7 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
     draining = wait_until(
         lambda: found if len(found := _draining(adopted)) == MOST // 2 else None,
         what="half of the pods to drain",
-        timeout_seconds=40,
+        timeout_seconds=90,
         explain=adopted.describe,
     )
     (operator,) = adopted.component("operator")
@@ -185,11 +193,12 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
     wait_until(
         lambda: not _draining(adopted),
         what=f"{draining} to take tasks again",
-        timeout_seconds=40,
+        timeout_seconds=90,
         explain=adopted.describe,
     )
     # Now, and not at the end: a few seconds after the last task they go.
     assert before & {pod["metadata"]["uid"] for pod in adopted.pods(NAME)}
+    _end(adopted, *tasks)
     _wait_for_end(adopted, tasks | more)
 
     journal = _journal(adopted, tasks | more)
@@ -200,6 +209,6 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
     wait_until(
         lambda: adopted.pool(NAME)["status"].get("drainingReplicas", 0) == 0,
         what="the status to show that nothing drains",
-        timeout_seconds=20,
+        timeout_seconds=60,
         explain=adopted.describe,
     )

@@ -74,7 +74,7 @@ def _stopped(platform: Platform, component: str) -> Iterator[None]:
     target = f"statefulset/{server['metadata']['name']}"
     platform.kubectl.run("scale", target, "--replicas=0")
     try:
-        wait_until(lambda: not platform.component(component), what=f"{component} to be gone", timeout_seconds=90)
+        wait_until(lambda: not platform.component(component), what=f"{component} to be gone", timeout_seconds=180)
         yield
     finally:
         platform.kubectl.run("scale", target, "--replicas=1")
@@ -98,7 +98,7 @@ def test_a_worker_killed_in_mid_shard_loses_no_record_and_counts_none_twice(plat
     # Two tasks for the two slots of one pod, on an empty pool: whichever pod there is holds the whole job.
     platform.wait_for_pool_at(0)
     before = platform.redelivered("digits")
-    name = submit(platform, slow_job("without-worker", records=20, seconds_each=0.5, records_per_task=10))
+    name = submit(platform, slow_job("without-worker", records=20, seconds_each=0.8, records_per_task=10))
     wait_until(
         lambda: records(platform.kubectl.require(KIND, name)).get("inFlight") == 20,
         what="one pod to hold all records",
@@ -146,7 +146,7 @@ def test_without_rabbitmq_a_job_says_so_the_pool_holds_and_then_all_goes_on(plat
         pool = _wait_for_unknown_queue(platform)
         assert replicas == platform.replicas("digits")
         assert "queue" not in pool["status"] or pool["status"]["queue"] is None
-    found = wait_for_end(platform, name, timeout_seconds=180)
+    found = wait_for_end(platform, name)
 
     assert_complete(platform, found, slow_keys(80))
 
@@ -156,7 +156,7 @@ def _wait_for_unknown_queue(platform: Platform) -> Resource:
         pool = platform.pool("digits")
         return pool if _condition_is(pool, "MetricsAvailable", "False") else None
 
-    return wait_until(look, what="the pool to say that its queue cannot be read", timeout_seconds=30)
+    return wait_until(look, what="the pool to say that its queue cannot be read", timeout_seconds=90)
 
 
 @pytest.mark.parametrize(("server", "word"), [("rabbitmq", "broker"), ("redis", "ledger")])
@@ -168,7 +168,7 @@ def test_an_operator_that_starts_without_a_server_says_so_and_submits_when_it_is
         platform.kubectl.delete("pod", operator["metadata"]["name"])
         name = submit(platform, job(f"before-{server}", inline({"key": "a", "seconds": [0]}), model="slow"))
         wait_until_it_says(platform, name, word, "unreachable")
-    found = wait_for_end(platform, name, timeout_seconds=180)
+    found = wait_for_end(platform, name)
 
     assert ("True", "AllRecordsSucceeded") == outcome(found), why_not_running(found)
 
@@ -178,8 +178,8 @@ def test_without_redis_a_job_says_so_and_then_goes_on_with_exact_counts(platform
     wait_until_working(platform, name)
 
     with _stopped(platform, "redis"):
-        wait_until_it_says(platform, name, "ledger", "unreachable", timeout_seconds=60)
-    found = wait_for_end(platform, name, timeout_seconds=180)
+        wait_until_it_says(platform, name, "ledger", "unreachable")
+    found = wait_for_end(platform, name)
 
     assert_complete(platform, found, slow_keys(80))
 
@@ -197,7 +197,7 @@ def test_a_job_whose_triton_is_not_there_yet_says_so_and_runs_when_it_comes(plat
     source = inline(*({"key": f"record-{number}", "seconds": [0]} for number in range(4)))
     name = submit(platform, job("before-triton", source, model="slow", pool="remote"))
 
-    waiting = wait_until_it_says(platform, name, "Triton", "late-triton:8001", timeout_seconds=120)
+    waiting = wait_until_it_says(platform, name, "Triton", "late-triton:8001")
     platform.kubectl.apply(*_triton_manifests("late-triton"))
     found = wait_for_end(platform, name)
 

@@ -57,11 +57,11 @@ def scheduled(platform: Platform, cli: Cli, tmp_path_factory: pytest.TempPathFac
 def disturbed_stream(platform: Platform, users: Producer) -> tuple[int, int]:
     """Delete Kafka's and the bridge's pod while events flow; answers how many were written, and how many counted."""
     before = _counted(platform)
-    running = users.start(seconds=8)
+    running = users.start(seconds=16)
     wait_until(
         lambda: _counted(platform) > before,
         what="the first events to be counted",
-        timeout_seconds=60,
+        timeout_seconds=120,
         explain=platform.describe,
     )
     for component in ("ingest", "kafka"):
@@ -72,7 +72,7 @@ def disturbed_stream(platform: Platform, users: Producer) -> tuple[int, int]:
     wait_until(
         lambda: _counted(platform) - before >= written,
         what=f"all of {written} events to be counted",
-        timeout_seconds=90,
+        timeout_seconds=180,
         explain=lambda: f"{_counted(platform) - before} are; {platform.describe()}",
     )
     return written, _counted(platform) - before
@@ -91,7 +91,7 @@ def published(platform: Platform, cli: Cli, disturbed_stream: tuple[int, int]) -
         return next((each for each in found if each.get("status", {}).get("state") == "Serving"), None)
 
     return wait_until(
-        serving, what=f"run {run['runId']} to publish a version", timeout_seconds=120, explain=platform.describe
+        serving, what=f"run {run['runId']} to publish a version", timeout_seconds=240, explain=platform.describe
     )
 
 
@@ -147,7 +147,7 @@ def test_an_event_becomes_recommendations_before_there_is_any_model(platform: Pl
         text = platform.redis("GET", "recommendations:bob")
         return json.loads(text) if text else None
 
-    found = wait_until(recommended, what="recommendations", timeout_seconds=90, explain=platform.describe)
+    found = wait_until(recommended, what="recommendations", timeout_seconds=180, explain=platform.describe)
     assert "popularity" == found["model_version"]
     assert {1, 2, 3} == set(found["items"])
 
@@ -189,5 +189,5 @@ def test_events_after_the_publication_are_answered_by_the_new_model(
         text = platform.redis("GET", "recommendations:eve")
         return str(json.loads(text)["model_version"]) if text else ""
 
-    found = wait_until(model_version, what="recommendations", timeout_seconds=60, explain=platform.describe)
+    found = wait_until(model_version, what="recommendations", timeout_seconds=120, explain=platform.describe)
     assert published["spec"]["version"] == found

@@ -77,7 +77,7 @@ def flower(platform: Platform) -> Iterator[str]:
 
 
 def _wait_for_data(
-    prometheus: str, condition: Callable[[], Value | None], *, what: str, timeout_seconds: float = 20
+    prometheus: str, condition: Callable[[], Value | None], *, what: str, timeout_seconds: float = 60
 ) -> Value:
     """Wait, and on failure say how the last scrapes went: what is missing was seldom not there to be scraped."""
     return wait_until(
@@ -102,7 +102,7 @@ def test_prometheus_has_the_queue_and_the_replicas_of_a_pool_without_pods(
         values = [series["value"][1] for series in (*ready, *replicas)]
         return values if values == ["0", "0"] else None
 
-    _wait_for_data(prometheus, both_zero, what="Prometheus to hold an empty queue and no replicas", timeout_seconds=30)
+    _wait_for_data(prometheus, both_zero, what="Prometheus to hold an empty queue and no replicas")
     assert 0 == platform.replicas("digits")
 
 
@@ -127,7 +127,7 @@ def test_prometheus_reaches_every_target_that_is_always_there(prometheus: str, f
         up = web.query_prometheus(prometheus, f'up{{job=~"{"|".join(TARGETS)}"}} == 1')
         return not down and set(TARGETS) == {series["metric"]["job"] for series in up}
 
-    _wait_for_data(prometheus, all_up, what="every target to be up", timeout_seconds=60)
+    _wait_for_data(prometheus, all_up, what="every target to be up", timeout_seconds=120)
 
 
 @pytest.mark.parametrize("panel", list(all_panels()), ids=lambda panel: panel.name)
@@ -198,7 +198,7 @@ def test_flower_lists_all_tasks_of_a_job(platform: Platform, flower: str, finish
         tasks = {name: task["state"] for name, task in answer.json().items() if name in expected}
         return tasks if {"SUCCESS"} == set(tasks.values()) and expected == set(tasks) else None
 
-    wait_until(states, what="Flower to list the tasks as done", timeout_seconds=20)
+    wait_until(states, what="Flower to list the tasks as done")
 
 
 def test_flower_knows_the_queues(platform: Platform, flower: str) -> None:

@@ -47,7 +47,7 @@ def test_kubectl_get_shows_why_the_pool_has_so_many_pods(platform: Platform, sam
         assert columns == header.split()
         return row.split() if row.split()[1:5] == ["0/0", "0", "0", "0"] else None
 
-    row = wait_until(row_at_rest, what="`kubectl get wpool` to show an idle pool", timeout_seconds=30)
+    row = wait_until(row_at_rest, what="`kubectl get wpool` to show an idle pool", timeout_seconds=60)
     assert ["0s", "30s", "p95"] == row[5:8]
     assert row[8] in {"AtMinimum", "IdleScaleDown"}
 
@@ -79,12 +79,12 @@ def all_pods_ready(platform: Platform) -> Iterator[None]:
 @pytest.mark.usefixtures("all_pods_ready")
 def test_scaling_down_takes_no_task_from_a_busy_worker(platform: Platform) -> None:
     before = platform.redelivered("digits")
-    seconds = [20.0] + [0.1] * 11
+    seconds = [30.0] + [0.1] * 11
     source = inline(*({"key": f"task-{number}", "seconds": [each]} for number, each in enumerate(seconds)))
     batching = {"recordsPerTask": 1}
     name = submit(platform, job("one-long-task", source, model="slow", to_claim=True, batching=batching))
 
-    # One pod is busy for 20 s; the others are idle after a moment, and idleSeconds is 5.
+    # One pod is busy for 30 s; the others are idle after a moment, and idleSeconds is 5.
     _set_minimum(platform, 0)
     platform.wait_for_pool_at(1)
     assert not ended(platform.kubectl.require(KIND, name))
@@ -115,7 +115,7 @@ def test_a_pool_without_its_deployment_says_which_one_is_missing(
     ready = wait_until(
         lambda: condition(platform.pool(pool_without_deployment), "Ready"),
         what="the pool to say whether it is ready",
-        timeout_seconds=20,
+        timeout_seconds=60,
         explain=lambda: platform.kubectl.explain("describe", "wpool", pool_without_deployment),
     )
 

@@ -9,19 +9,40 @@ import httpx
 import pytest
 from containers import Container, free_port
 from kafka import Kafka, running_kafka
+from rabbitmq_server import wait_for_rabbitmq
 from waiters import wait_until
 from worker_jobs import Platform
 
 MODELS = Path(__file__).parent / "models"
 PASSWORD = "integration"
+LONGEST = (
+    "test_server_faults.py",
+    "test_beat.py",
+    "test_worker_faults.py",
+    "test_ingest_faults.py",
+    "test_predictions.py",
+    "test_result_backends.py",
+    "test_pipelines.py",
+    "test_gateway.py",
+    "test_ingest.py",
+    "test_brokers.py",
+    "test_inputs.py",
+)
+"""Begun last, one of these would be all that runs in the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder, and begin with the files that take longest."""
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.integration)
-            item.add_marker(pytest.mark.timeout(120))
+    ours = [item for item in items if here in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.integration)
+        # For what hangs: each wait has a limit of its own, and the first test of a file starts servers.
+        item.add_marker(pytest.mark.timeout(300))
+    places = [place for place, item in enumerate(items) if here in item.path.parents]
+    ours.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
 
 
 def says_yes(address: str) -> bool:
@@ -30,6 +51,11 @@ def says_yes(address: str) -> bool:
         return httpx.get(address, timeout=2).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def broker_url(rabbitmq: Container) -> str:
+    """Answer where workers find it."""
+    return f"amqp://worker:{PASSWORD}@127.0.0.1:{rabbitmq.ports[5672]}/millrace"
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +95,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     )
     container.create()
     try:
-        container.wait_for("rabbitmq-diagnostics", "--quiet", "check_port_connectivity", timeout_seconds=90)
+        wait_for_rabbitmq(container, broker_url(container))
         yield container
     finally:
         container.remove()
@@ -103,7 +129,7 @@ def triton() -> Iterator[Container]:
     container.create()
     try:
         address = f"http://127.0.0.1:{container.ports[8000]}/v2/health/ready"
-        wait_until(lambda: says_yes(address), what="Triton", timeout_seconds=60, explain=container.last_lines)
+        wait_until(lambda: says_yes(address), what="Triton", timeout_seconds=120, explain=container.last_lines)
         yield container
     finally:
         container.remove()
@@ -120,7 +146,7 @@ def new_platform(servers: tuple[Container, Container, Container], folder: Path) 
     """Name a pool of its own on the servers that all tests share."""
     rabbitmq, redis, triton = servers
     return Platform(
-        broker_url=f"amqp://worker:{PASSWORD}@127.0.0.1:{rabbitmq.ports[5672]}/millrace",
+        broker_url=broker_url(rabbitmq),
         redis_url=f"redis://:{PASSWORD}@127.0.0.1:{redis.ports[6379]}/0",
         triton_url=f"127.0.0.1:{triton.ports[8001]}",
         queue=f"pool-{uuid.uuid4().hex[:8]}",

@@ -50,7 +50,7 @@ class Queue:
             headers={**message.headers, **headers},
             **message.properties,
         )
-        wait_until(lambda: self.count_dead() == 1, what="the dead letter", timeout_seconds=10)
+        wait_until(lambda: self.count_dead() == 1, what="the dead letter")
 
     def publish(self, task_id: str, **kwargs: Any) -> None:
         """Send a task."""
@@ -61,7 +61,7 @@ class Queue:
 
     def take(self, name: str = "") -> Any:
         """Wait for a message and take it."""
-        return wait_until(lambda: self.channel.basic_get(name or self.name), what="a message", timeout_seconds=10)
+        return wait_until(lambda: self.channel.basic_get(name or self.name), what="a message")
 
     def give_up(self, *task_ids: str) -> None:
         """Let tasks die one after the other."""
@@ -69,7 +69,7 @@ class Queue:
         for task_id in task_ids:
             self.publish(task_id, number=task_id)
             self.channel.basic_reject(self.take().delivery_tag, requeue=False)
-        wait_until(lambda: self.count_dead() == len(task_ids), what="the dead letters", timeout_seconds=10)
+        wait_until(lambda: self.count_dead() == len(task_ids), what="the dead letters")
 
     def count_dead(self) -> int:
         """Count the dead letters that nobody holds."""
@@ -149,7 +149,7 @@ def test_a_letter_says_what_it_was_and_why_it_died(admin: Admin, queue: Queue) -
     queue.declare()
     queue.publish("one", text="x" * 2 * BODY_LIMIT)
     queue.channel.basic_reject(queue.take().delivery_tag, requeue=False)
-    wait_until(lambda: queue.count_dead() == 1, what="the dead letter", timeout_seconds=10)
+    wait_until(lambda: queue.count_dead() == 1, what="the dead letter")
 
     (letter,) = admin.dead_letters(queue.name, limit=10)
 
@@ -212,7 +212,7 @@ def test_a_letter_whose_work_queue_is_gone_stays(admin: Admin, queue: Queue) -> 
     with pytest.raises(Refused, match="does not exist, so the letter stays"):
         admin.redrive(queue.name, task_id=None, limit=100)
 
-    wait_until(lambda: queue.count_dead() == 1, what="the letter to be back", timeout_seconds=10)
+    wait_until(lambda: queue.count_dead() == 1, what="the letter to be back")
 
 
 def test_one_letter_or_all_are_thrown_away(admin: Admin, queue: Queue) -> None:
@@ -290,6 +290,7 @@ def test_models_are_listed_with_what_serves_and_why(admin: Admin, state: redis_c
 def test_a_run_of_a_pipeline_is_handed_to_the_system_queue(admin: Admin, broker_url: str) -> None:
     system = Queue(broker_url, SYSTEM_QUEUE)
     system.declare()
+    system.channel.queue_purge(SYSTEM_QUEUE)
     run = f"run-{uuid.uuid4().hex[:8]}"
 
     assert {"pipeline": "p", "runId": run} == admin.run_pipeline("p", parameters={"factors": 64}, run_id=run)

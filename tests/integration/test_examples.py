@@ -42,7 +42,7 @@ def running(command: list[str], folder: str, environment: dict[str, str], log: P
             yield
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def site(
         running(command, request.param, environment, log),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True, timeout=40) as browser,
     ):
-        wait_until(lambda: is_up(browser), what=request.param, timeout_seconds=30, explain=log.read_text)
+        wait_until(lambda: is_up(browser), what=request.param, explain=log.read_text)
         yield browser
 
 
@@ -120,4 +120,7 @@ def test_what_is_no_record_is_the_visitors_mistake_and_the_page_says_so(site: ht
 def test_a_record_that_the_model_cannot_take_is_told(site: httpx.Client) -> None:
     answer = send(site, '{"z": [1]}')
 
-    assert 'role="alert"' in (site.get(answer.url).text if is_pending(answer) else answer.text)
+    # Until the worker has answered, the page says that it is pending.
+    wait_until(
+        lambda: 'role="alert"' in (site.get(answer.url).text if is_pending(answer) else answer.text), what="the alert"
+    )

@@ -14,6 +14,7 @@ import tritonclient.http as triton_http
 from containers import Container, free_port
 from gateway_process import ADMIN_KEY, PREDICT_KEY, GatewayProcess
 from httpx_sse import connect_sse
+from triton_counts import asked
 from waiters import wait_until
 from worker_jobs import Platform
 
@@ -35,16 +36,12 @@ class Front:
     """Of the first replica."""
     other: httpx.Client
     """Of the second."""
-    triton_metrics: str
+    metrics_port: int
+    """Of Triton."""
 
     def inferences(self, model: str) -> int:
         """Count the rows that Triton has computed."""
-        (line,) = [
-            line
-            for line in httpx.get(self.triton_metrics).text.splitlines()
-            if line.startswith(f'nv_inference_count{{model="{model}",')
-        ]
-        return int(float(line.split()[-1]))
+        return asked(self.metrics_port, model).records
 
     def serve(self, model: str, version: str) -> None:
         """Record which version serves, as a publication does."""
@@ -92,8 +89,7 @@ def front(
             replica.start()
         platform.workers[0].wait_until_ready()
         with replicas[0].client() as client, replicas[1].client() as other:
-            address = f"http://127.0.0.1:{triton.ports[8002]}/metrics"
-            yield Front(platform, cache, (replicas[0], replicas[1]), client, other, address)
+            yield Front(platform, cache, (replicas[0], replicas[1]), client, other, triton.ports[8002])
     finally:
         for replica in replicas:
             replica.stop()
@@ -181,7 +177,7 @@ def test_a_hundred_equal_requests_at_two_replicas_are_one_inference(front: Front
 
     async def ask_all() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=100)
-        async with httpx.AsyncClient(headers={"X-API-Key": PREDICT_KEY}, timeout=30, limits=limits) as client:
+        async with httpx.AsyncClient(headers={"X-API-Key": PREDICT_KEY}, timeout=90, limits=limits) as client:
             body = {"inputs": {"x": [7, 7]}}
             urls = [f"{front.replicas[i % 2].url}/v1/models/slow/predictions?wait=20" for i in range(100)]
             return await asyncio.gather(*(client.post(url, json=body) for url in urls))
@@ -217,14 +213,16 @@ def test_a_queue_beyond_its_objective_refuses_with_the_time_to_come_back(front: 
     def post() -> httpx.Response:
         return front.client.post("/v1/models/whole/predictions", json={"inputs": {"text": ["a"]}, "priority": "batch"})
 
-    wait = PoolWait(pool="p", wait_seconds=75.0, objective_seconds=30.0, read_at=seconds_since_epoch())
+    # What is old refuses nobody; this stays young for as long as the test may take.
+    read_at = seconds_since_epoch() + 60
+    wait = PoolWait(pool="p", wait_seconds=75.0, objective_seconds=30.0, read_at=read_at)
     front.platform.redis.hset(WAITS_KEY, queue, wait.model_dump_json())
     try:
-        wait_until(lambda: post().status_code == 429, what="the refusal", timeout_seconds=5)
+        wait_until(lambda: post().status_code == 429, what="the refusal")
         assert "45" == post().headers["Retry-After"]
     finally:
         front.platform.redis.hdel(WAITS_KEY, queue)
-    wait_until(lambda: post().status_code == 202, what="the end of the refusal", timeout_seconds=5)
+    wait_until(lambda: post().status_code == 202, what="the end of the refusal")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +261,7 @@ def test_a_connection_that_rabbitmq_closes_comes_back(front: Front, rabbitmq: Co
         assert given.status_code in {200, 202, 503}
         return given.json()["predictions"][0]["outputs"] if given.status_code == 200 else None
 
-    assert {"y": [4.0, 5.0]} == wait_until(answer, what="an answer", timeout_seconds=30)
+    assert {"y": [4.0, 5.0]} == wait_until(answer, what="an answer")
 
 
 def test_a_replica_that_is_told_to_end_answers_what_is_in_flight(front: Front, tmp_path: Path) -> None:
@@ -279,7 +277,7 @@ def test_a_replica_that_is_told_to_end_answers_what_is_in_flight(front: Front, t
                 "/v1/models/slow/predictions?wait=60",
                 json={"inputs": {"x": [1, 2]}, "priority": "batch"},
             )
-            wait_until(lambda: published(replica) >= 2, what="both requests to arrive", timeout_seconds=5)
+            wait_until(lambda: published(replica) >= 2, what="both requests to arrive")
             replica.stop()
             assert 200 == triton_caller.result().status_code, triton_caller.result().text
             assert 202 == waiting.result().status_code

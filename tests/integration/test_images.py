@@ -19,6 +19,6 @@ def test_a_worker_that_is_told_to_stop_while_it_starts_stops_at_once(when: str) 
     try:
         wait_until(lambda: when in worker.last_lines(), what=when, timeout_seconds=60)
         docker("kill", "--signal=TERM", worker.name)
-        docker("wait", worker.name, timeout_seconds=20)
+        docker("wait", worker.name)
     finally:
         worker.remove()

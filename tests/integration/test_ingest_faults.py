@@ -8,6 +8,7 @@ import pytest
 import redis as redis_client
 from containers import Container
 from kafka import Kafka
+from rabbitmq_server import wait_for_rabbitmq
 from streaming import Streaming, StreamMaker, streams
 from waiters import wait_until
 from worker_process import WorkerProcess
@@ -31,14 +32,14 @@ def test_events_wait_in_kafka_while_rabbitmq_is_away(new_stream: StreamMaker, ra
     rabbitmq.stop()
     try:
         stream.kafka.produce(stream.topic, *({"n": n} for n in range(10, 300)))
-        wait_until(lambda: bridge.status("readyz") == 503, what="the bridge to say so", timeout_seconds=30)
+        wait_until(lambda: bridge.status("readyz") == 503, what="the bridge to say so", explain=stream.logs)
         assert 200 == bridge.status("healthz")
     finally:
         rabbitmq.start()
-        rabbitmq.wait_for("rabbitmq-diagnostics", "--quiet", "check_port_connectivity", timeout_seconds=90)
+        wait_for_rabbitmq(rabbitmq, stream.broker_url)
     assert [{"n": n} for n in range(300)] == [value for _, value in stream.wait_for_events(300)]
     stream.wait_until_committed(300)
-    assert 200 == bridge.status("readyz")
+    bridge.wait_until_ready()
 
 
 def test_reading_goes_on_by_itself_when_kafka_is_back(new_stream: StreamMaker) -> None:
@@ -48,7 +49,7 @@ def test_reading_goes_on_by_itself_when_kafka_is_back(new_stream: StreamMaker) -
     stream.wait_for_events(1)
     stream.kafka.container.stop()
     try:
-        wait_until(lambda: bridge.status("readyz") == 503, what="the bridge to say so", timeout_seconds=30)
+        wait_until(lambda: bridge.status("readyz") == 503, what="the bridge to say so", explain=stream.logs)
         assert 200 == bridge.status("healthz")
     finally:
         stream.kafka.container.start()
@@ -100,7 +101,7 @@ def test_bridges_that_are_killed_and_replaced_lose_nothing_and_double_nothing(
         wait_until(
             lambda limit=progress: len(counted_events.counted(client, stream.topic)) >= limit,  # type: ignore[misc] # bound by default
             what=f"{progress} effects",
-            timeout_seconds=60,
+            timeout_seconds=120,
             interval_seconds=0.01,
             explain=stream.logs,
         )
@@ -109,7 +110,7 @@ def test_bridges_that_are_killed_and_replaced_lose_nothing_and_double_nothing(
     wait_until(
         lambda: counted_events.lost(wanted, counted_events.counted(client, stream.topic)) == 0,
         what="all effects",
-        timeout_seconds=60,
+        timeout_seconds=120,
         explain=stream.logs,
     )
     stream.wait_until_committed(600, 600, 600)

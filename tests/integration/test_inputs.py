@@ -226,12 +226,12 @@ def test_a_topic_is_read_from_offsets_to_offsets(kafka: Kafka) -> None:
 def test_a_transaction_that_was_given_up_is_not_read(kafka: Kafka) -> None:
     kafka.create_topics("transactions")
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": "inputs"})
-    producer.init_transactions(20)
+    producer.init_transactions(60)
     for x, end in ((1, producer.commit_transaction), (2, producer.abort_transaction), (3, producer.commit_transaction)):
         producer.begin_transaction()
         producer.produce("transactions", json.dumps({"x": x}).encode())
-        producer.flush(20)
-        end(20)
+        producer.flush(60)
+        end(60)
     sources = sources_with(kafka.bootstrap_servers)
     assert [1, 3] == values(read(plan(KafkaInput(topic="transactions"), sources), sources))
 

@@ -21,7 +21,7 @@ RECORDS = 40
 
 
 def cache_url(pool: Platform) -> str:
-    return pool.redis_url.replace("/0", "/5")
+    return pool.redis_url.replace("/0", "/8")
 
 
 @pytest.fixture(scope="module")

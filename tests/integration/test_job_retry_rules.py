@@ -25,13 +25,16 @@ def records(kind: int) -> list[dict[str, Any]]:
     return [{"id": i, "x": [kind if i == BAD else i, i]} for i in range(RECORDS)]
 
 
-def submit(pool: Platform, kind: int, *rules: RetryRule, budget: int | None = None, **policy: Any) -> Job:
+def submit(
+    pool: Platform, kind: int, *rules: RetryRule, budget: int | None = None, timeout_seconds: int = 10, **policy: Any
+) -> Job:
     """Submit a job of which one record is of this kind."""
     spec = pool.spec(model="moody", key_field="id", records_per_task=RECORDS, max_batch_size=4)
     retry = RetryPolicy(backoff=AT_ONCE, rules=list(rules), **policy)
     job_budget = FailureBudget(max_failed_records=budget)
     return pool.submit(
-        spec.model_copy(update={"retry": retry, "budget": job_budget, "request_timeout_seconds": 1}), records(kind)
+        spec.model_copy(update={"retry": retry, "budget": job_budget, "request_timeout_seconds": timeout_seconds}),
+        records(kind),
     )
 
 
@@ -98,8 +101,8 @@ def test_an_overloaded_model_costs_no_retry(pool: Platform) -> None:
 def test_only_the_record_that_is_not_answered_in_time_fails_though_its_neighbours_had_to_wait_for_it(
     pool: Platform, rules: tuple[RetryRule, ...]
 ) -> None:
-    job = submit(pool, SLOW, *rules, max_retries_per_record=0)
-    said = 'model "moody" did not answer within requestTimeoutSeconds (1 s)'
+    job = submit(pool, SLOW, *rules, timeout_seconds=2, max_retries_per_record=0)
+    said = 'model "moody" did not answer within requestTimeoutSeconds (2 s)'
     assert ("InferenceFailed", said, 1) == only_failure(job)
 
 

@@ -103,15 +103,15 @@ def compacted(kafka: Kafka) -> str:
     producer = kafka.producer()
     for number in range(100):
         producer.produce(topic, key=f"k{number % 10}", value=line(number), timestamp=long_ago)
-    assert 0 == producer.flush(20)
+    assert 0 == producer.flush(60)
     # A message of another time closes the segment of those before it; only closed ones are compacted.
     for number in range(100, 100 + FRESH):
         producer.produce(topic, key=f"k{number}", value=line(number), timestamp=now)
-    assert 0 == producer.flush(20)
+    assert 0 == producer.flush(60)
     wait_until(
         lambda: len(kafka.read_all(topic)) == 10 + FRESH,
         what="the compaction",
-        timeout_seconds=40,
+        timeout_seconds=120,
         interval_seconds=0.5,
     )
     return topic
@@ -165,7 +165,7 @@ def test_files_of_the_web_are_read_by_the_proxy_and_nothing_else_goes_that_way(
 
 def test_a_host_that_the_proxy_does_not_reach_is_waited_for_and_named(pool: Platform) -> None:
     job = pool.submit(pool.spec(), HttpInput(urls=["https://nowhere.example/a.jsonl?token=hidden"]))
-    said = wait_until(lambda: job.fields.get(Field.WAITING_FOR), what="the reason to wait", timeout_seconds=20)
+    said = wait_until(lambda: job.fields.get(Field.WAITING_FOR), what="the reason to wait", explain=job.explain)
     assert '"https://nowhere.example/a.jsonl" cannot be read now' in said
     assert "hidden" not in said
 
@@ -190,7 +190,7 @@ def test_kafka_and_a_signed_webhook_are_told_of_a_job_by_name_once(
         job.look()
         job.look_until("PartiallySucceeded")
         told = kafka.read("job-events", 2)
-        wait_until(lambda: receiver.taken, what="the webhook", timeout_seconds=20, explain=pool.logs)
+        wait_until(lambda: receiver.taken, what="the webhook", explain=pool.logs)
     name = f"{job.body['metadata']['namespace']}/{job.body['metadata']['name']}"
     assert [name.encode()] * 2 == [message.key() for message in told]
     uid = job.known.uid

@@ -1,7 +1,7 @@
 """What the operator does about a job that runs: its messages are lost, or its user wants more or less of the pool."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,9 @@ from millrace_operator.jobs.steps import DispatchAnew, PublishPlan
 
 RECORDS_PER_TASK = 3
 """Of the model "slow", 50 ms each."""
+
+TASKS, FEW = 40, 9
+"""Of a job that takes six seconds at least, so that a slow test still comes in its midst, and of one beside it."""
 
 WINDOW = 8
 """Tasks of a job that are out at a time, as long as nobody says anything else."""
@@ -62,7 +65,16 @@ def wait_until_planned_again(job: OperatedJob) -> None:
     def plans() -> int:
         return [each["uid"] for each in logged(job.platform, "plan published")].count(job.known.uid)
 
-    wait_until(lambda: plans() == 2, what="the second plan", timeout_seconds=30, explain=job.known.explain)
+    wait_until(lambda: plans() == 2, what="the second plan", explain=job.known.explain)
+
+
+def wait_until_logged(counts: Callable[[], dict[int, int]]) -> None:
+    """Wait until each count is as it is to be: a task is logged a little after the ledger has it."""
+    wait_until(
+        lambda: all(expected == seen for expected, seen in counts().items()),
+        what="the log of all tasks",
+        explain=counts,
+    )
 
 
 def out(job: OperatedJob) -> int:
@@ -73,31 +85,32 @@ def out(job: OperatedJob) -> int:
 def test_a_job_whose_queue_was_purged_is_given_out_anew_and_nothing_is_done_twice(
     pool: Platform, operator: Operator
 ) -> None:
-    job = apply(operator, tasks=15)
+    job = apply(operator, tasks=TASKS)
     job.known.wait_for(Field.SHARDS_DONE, at_least=2)
     lost = purge(pool)
     assert lost > 0
     # What workers held brings the tasks after it, so the job goes on until only what was lost is left.
-    job.known.wait_for(Field.SHARDS_DONE, at_least=15 - lost)
-    assert (15 - lost, lost, 0) == (job.known.number(Field.SHARDS_DONE), out(job), pool.waiting())
+    job.known.wait_for(Field.SHARDS_DONE, at_least=TASKS - lost)
+    assert (TASKS - lost, lost, 0) == (job.known.number(Field.SHARDS_DONE), out(job), pool.waiting())
     assert () == job.look(running_tasks=0)
     anew, plan = job.look(later_seconds=LOST_SECONDS + 1, running_tasks=0)
     assert isinstance(anew, DispatchAnew)
     assert isinstance(plan, PublishPlan)
     assert Reason.MESSAGES_LOST == anew.reason
     job.known.wait_until_finalized()
-    assert (45, 45, 0) == job.known.counts
-    assert {str(i): float(i) for i in range(45)} == {
+    records = RECORDS_PER_TASK * TASKS
+    assert (records, records, 0) == job.known.counts
+    assert {str(i): float(i) for i in range(records)} == {
         key: result["outputs"]["y"][0] for key, result in job.known.results.items()
     }
-    assert 15 == done(pool, that_count=False).count(job.known.uid)
+    wait_until_logged(lambda: {TASKS: done(pool, that_count=False).count(job.known.uid)})
     job.look_until("Succeeded")
 
 
 def test_a_job_whose_priority_is_raised_in_mid_course_goes_before_all_others(
     pool: Platform, operator: Operator
 ) -> None:
-    job, others = apply(operator, tasks=9), apply(operator, tasks=24)
+    job, others = apply(operator, tasks=FEW), apply(operator, tasks=TASKS)
     job.known.wait_for(Field.SHARDS_DONE, at_least=1)
     assert () == job.look()
     job.spec["priority"] = 7
@@ -106,22 +119,23 @@ def test_a_job_whose_priority_is_raised_in_mid_course_goes_before_all_others(
     assert (Reason.SHARE_CHANGED, True) == (anew.reason, "priority=7" in anew.message)
     wait_until_planned_again(job)
     before = done(pool).count(others.known.uid)
-    assert before <= 24 - WINDOW, "too late to see anything"
-    job.known.wait_for(Field.SHARDS_DONE, at_least=9)
+    assert before <= TASKS - WINDOW, "too late to see anything"
+    job.known.wait_for(Field.SHARDS_DONE, at_least=FEW)
     order = done(pool)
     last = len(order) - 1 - order[::-1].index(job.known.uid)
     # A worker of two slots may hold two of the others while the plan is at work, and as many as it fetched before.
     assert order[:last].count(others.known.uid) - before <= 4
     for one in (job, others):
         one.known.wait_until_finalized()
-    assert [(27, 27, 0), (72, 72, 0)] == [one.known.counts for one in (job, others)]
-    assert [9, 24] == [done(pool).count(one.known.uid) for one in (job, others)]
+    few, many = RECORDS_PER_TASK * FEW, RECORDS_PER_TASK * TASKS
+    assert [(few, few, 0), (many, many, 0)] == [one.known.counts for one in (job, others)]
+    wait_until_logged(lambda: {FEW: done(pool).count(job.known.uid), TASKS: done(pool).count(others.known.uid)})
 
 
 def test_a_job_that_may_use_fewer_workers_than_before_has_no_more_tasks_out_than_they_hold(
     pool: Platform, operator: Operator
 ) -> None:
-    job = apply(operator, tasks=16)
+    job = apply(operator, tasks=TASKS)
     job.known.wait_for(Field.SHARDS_DONE, at_least=1)
     assert out(job) > 2
     job.spec["concurrency"] = {"maxWorkers": 1}
@@ -132,10 +146,10 @@ def test_a_job_that_may_use_fewer_workers_than_before_has_no_more_tasks_out_than
 
     def is_done() -> bool:
         seen.append(out(job))
-        return job.known.number(Field.SHARDS_DONE) == 16
+        return job.known.number(Field.SHARDS_DONE) == TASKS
 
-    wait_until(is_done, what="all tasks", timeout_seconds=30, interval_seconds=0.02, explain=job.known.explain)
+    wait_until(is_done, what="all tasks", interval_seconds=0.02, explain=job.known.explain)
     assert 2 == max(seen)
     job.known.wait_until_finalized()
-    assert (48, 48, 0) == job.known.counts
-    assert 16 == done(pool).count(job.known.uid)
+    assert (RECORDS_PER_TASK * TASKS, RECORDS_PER_TASK * TASKS, 0) == job.known.counts
+    wait_until_logged(lambda: {TASKS: done(pool).count(job.known.uid)})

@@ -8,6 +8,8 @@ import pytest
 from ledger_tasks import Tasks, running_redis
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from millrace_contracts import ledger
 from millrace_contracts.errors import JobFailure
@@ -37,7 +39,8 @@ def with_store(port: int, use: Callable[[LedgerStore], Awaitable[Answer]]) -> An
     """Use the operator's store on a connection of its own."""
 
     async def connected() -> Answer:
-        async with AsyncRedis(host="127.0.0.1", port=port, decode_responses=True) as client:
+        at_once = Retry(NoBackoff(), 0)
+        async with AsyncRedis(host="127.0.0.1", port=port, decode_responses=True, retry=at_once) as client:
             return await use(LedgerStore(client))
 
     return asyncio.run(connected())

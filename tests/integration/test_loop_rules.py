@@ -67,7 +67,7 @@ def test_half_of_a_surrogate_pair_fails_its_record_and_no_other(pool: Platform) 
     ]
     job = pool.submit(pool.spec(key_field="key", records_per_task=4), pool.write_input(lines))
 
-    job.wait_until_finalized(timeout_seconds=30)
+    job.wait_until_finalized()
 
     assert (4, 2, 2) == job.counts
     assert {"first", "last"} == set(job.results)

@@ -71,7 +71,7 @@ def wait_for_log(pool: Platform, words: str, uid: str) -> str:
         lines = pool.workers[0].log.splitlines()
         return next((line for line in lines if words in line and f'"uid": "{uid}"' in line), None)
 
-    return str(wait_until(line, what=words, timeout_seconds=30, explain=pool.logs))
+    return str(wait_until(line, what=words, explain=pool.logs))
 
 
 def test_a_webhook_is_signed_and_comes_again_with_the_same_id_until_it_is_taken(pool: Platform) -> None:

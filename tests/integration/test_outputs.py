@@ -120,7 +120,7 @@ def test_a_worker_process_never_uses_the_client_of_its_parent(store: ObjectStore
     to.write_shard(0, columns(1), [])
     child = multiprocessing.get_context("fork").Process(target=to.write_shard, args=(1, columns(2), []))
     child.start()
-    child.join(timeout=30)
+    child.join(timeout=120)
     assert 0 == child.exitcode
     assert {"part-00000.jsonl", "part-00001.jsonl"} == store.list("results", "forked/")
 

@@ -44,6 +44,7 @@ class Line:
     platform: Platform
     triton: Container
     name: str = field(default_factory=lambda: f"line-{uuid.uuid4().hex[:6]}")
+    step_timeout_seconds: int = 60
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -59,10 +60,10 @@ class Line:
             "publish": {
                 "repository": "claim:data/models",
                 "tritons": {"urls": [f"127.0.0.1:{self.triton.ports[8001]}"]},
-                "loadTimeoutSeconds": 20,
+                "loadTimeoutSeconds": 60,
             },
             "artifacts": "claim:data/artifacts",
-            "stepTimeoutSeconds": 4,
+            "stepTimeoutSeconds": self.step_timeout_seconds,
             "parameters": {"notes": str(self.platform.folder)},
         }
 
@@ -98,7 +99,7 @@ class Line:
         return wait_until(
             ended,
             what=f"the end of {run_id}",
-            timeout_seconds=45,
+            timeout_seconds=120,
             interval_seconds=0.05,
             explain=lambda: f"{self.runs()}\n{self.platform.logs()}\n{self.triton.last_lines()}",
         )
@@ -130,7 +131,7 @@ class Line:
 def ask(client: Any, model: str) -> float:
     tensor = InferInput("x", [1], "FP32")
     tensor.set_data_from_numpy(np.array([1], dtype=np.float32))
-    return float(client.infer(model, [tensor], client_timeout=5).as_numpy("y")[0])
+    return float(client.infer(model, [tensor], client_timeout=30).as_numpy("y")[0])
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +247,7 @@ def test_a_better_model_is_published_while_it_is_asked_and_a_worse_one_is_refuse
 def test_a_step_that_raises_or_hangs_ends_its_run_with_the_reason_and_the_old_model_serves(
     line: Line, pool: Platform, explicit_triton: Container
 ) -> None:
-    hanging = Line(pool, explicit_triton)
+    hanging = Line(pool, explicit_triton, step_timeout_seconds=4)
     hung = hanging.start(factor=1, train_seconds=3600)
     assert RunState.PUBLISHED == line.run(factor=2).state
     raised = line.run(raises="no purchases since Monday")
@@ -278,7 +279,7 @@ def test_a_version_that_a_triton_cannot_load_is_taken_back_and_the_one_before_an
 
 
 def test_a_run_whose_worker_dies_in_train_and_in_publish_goes_on_and_publishes_once(line: Line, pool: Platform) -> None:
-    run_id = line.start(factor=2, train_seconds=1.5, load_seconds=2)
+    run_id = line.start(factor=2, train_seconds=3, load_seconds=2)
     wait_until(lambda: line.trainings(run_id) == 1, what="train", interval_seconds=0.05, explain=pool.logs)
     pool.workers[-1].kill()
     start_worker(pool)
@@ -298,7 +299,7 @@ def test_a_second_run_is_skipped_the_same_run_twice_is_one_and_a_lost_run_hinder
     lost_run = Runs(pool.redis, now=seconds_since_epoch, lease_seconds=1)
     lost_run.begin(PipelineSpec.model_validate(line.spec), "lost", requested_by="test")
     pool.redis.delete(running_key(line.name))
-    first = line.start(factor=2, train_seconds=1)
+    first = line.start(factor=2, train_seconds=4)
     wait_until(lambda: line.trainings(first) == 1, what="train", interval_seconds=0.05, explain=pool.logs)
     again = RunPipeline(pipeline=line.name, run_id=first, parameters={"factor": 9})
     pool.publish(RUN_PIPELINE, {"payload": again.model_dump(mode="json")}, "again")
@@ -326,8 +327,8 @@ def object_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[st
     with (tmp_path / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait_until(lambda: says_yes(f"{address}/moto-api/"), what="moto", timeout_seconds=45)
-        httpx.put(f"{address}/models").raise_for_status()
+        wait_until(lambda: says_yes(f"{address}/moto-api/"), what="moto", timeout_seconds=90)
+        httpx.put(f"{address}/models", timeout=60).raise_for_status()
         yield "s3://models/some/where"
     finally:
         process.terminate()

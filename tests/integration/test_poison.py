@@ -38,7 +38,7 @@ def job(pool: Platform) -> Job:
     """A job with two deadly records, at its end."""
     spec = pool.spec(key_field="id", records_per_task=RECORDS, max_batch_size=4)
     job = pool.submit(spec, [{"id": i, "x": [DEADLY if i in POISONOUS else i, 0]} for i in range(RECORDS)])
-    job.wait_until_finalized(timeout_seconds=100)
+    job.wait_until_finalized(timeout_seconds=150)
     return job
 
 
@@ -68,15 +68,15 @@ def test_exactly_the_deadly_records_fail_and_say_so(job: Job) -> None:
 
 def test_each_deadly_record_lies_in_the_dead_letter_queue(pool: Platform, job: Job) -> None:
     assert len(POISONOUS) == job.number(Field.DEAD_LETTERED)
-    wait_until(lambda: pool.dead_letters() == len(POISONOUS), what="the dead letters", timeout_seconds=10)
+    wait_until(lambda: pool.dead_letters() == len(POISONOUS), what="the dead letters", explain=job.explain)
 
 
 def test_what_is_redriven_moves_to_the_succeeded(pool: Platform, job: Job) -> None:
-    wait_until(lambda: pool.dead_letters() == len(POISONOUS), what="the dead letters", timeout_seconds=10)
+    wait_until(lambda: pool.dead_letters() == len(POISONOUS), what="the dead letters", explain=job.explain)
     pool.workers[0].stop()
     pool.worker(concurrency=1)
     redrive(pool)
-    wait_until(lambda: job.number(Field.FAILED) == 0, what="no failure", timeout_seconds=20, explain=job.explain)
+    wait_until(lambda: job.number(Field.FAILED) == 0, what="no failure", explain=job.explain)
     assert (RECORDS, RECORDS, 0) == job.counts
     assert 0 == job.number(Field.DEAD_LETTERED)
     outputs: dict[str, Any] = job.results[str(POISONOUS[0])]["outputs"]

@@ -60,8 +60,8 @@ def jobs(pool: Platform, kafka: Kafka, store: ObjectStoreServer) -> dict[str, Jo
         "kafka": pool.submit(of_kafka, KafkaInput(topic="deadly-in")),
     }
     for job in made.values():
-        job.wait_until_finalized(timeout_seconds=80)
-    wait_until(lambda: pool.dead_letters() == len(made), what="the dead letters", timeout_seconds=10)
+        job.wait_until_finalized(timeout_seconds=150)
+    wait_until(lambda: pool.dead_letters() == len(made), what="the dead letters", explain=pool.logs)
     worker.kill()
     pool.worker(**servers)
     return made
@@ -86,7 +86,6 @@ def wait_until_redriven(job: Job) -> None:
     wait_until(
         lambda: job.fields.get(Field.MANIFEST_REDRIVEN) == "1",
         what="the manifest with the record that was redriven",
-        timeout_seconds=30,
         explain=job.explain,
     )
 

@@ -25,7 +25,7 @@ from millrace_worker.errors import ResultBackendLacksChords
 from millrace_worker.settings import WorkerSettings
 
 PASSWORD = "integration"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 SERVERS: dict[ResultBackendKind, Callable[[], AbstractContextManager[str]]] = {
     ResultBackendKind.POSTGRESQL: postgresql,

@@ -54,7 +54,7 @@ def test_the_documented_message_is_answered_over_direct_reply_to_and_in_redis(po
                 return False
             return len(replies) == 2
 
-        wait_until(both_are_there, what="two replies", timeout_seconds=30, interval_seconds=0, explain=pool.logs)
+        wait_until(both_are_there, what="two replies", interval_seconds=0, explain=pool.logs)
     assert replies["order-17"]["outputs"] == {"y": [1.5, 2.5]}
     assert replies["order-18"]["error"]["code"] == PredictionError.INVALID_RECORD
     assert wait_for_answer(pool, "order-17").model_dump(mode="json") == replies["order-17"]
@@ -63,13 +63,13 @@ def test_the_documented_message_is_answered_over_direct_reply_to_and_in_redis(po
 def test_a_program_in_go_gets_an_answer_for_each_record(pool: Platform, tmp_path: Path) -> None:
     program = build(ROOT / "examples" / "go", tmp_path / "predict")
     done = subprocess.run(
-        [program, "-queue", pool.queue, "-model", "identity", "-wait", "40s"],
+        [program, "-queue", pool.queue, "-model", "identity", "-wait", "90s"],
         input='{"x": [1, 2]}\n\n{"x": [3, 4]}\n',
         env={"MILLRACE_BROKER_URL": pool.broker_url},
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, sorted(answer["outputs"]["y"] for answer in answers)) == (0, [[1.0, 2.0], [3.0, 4.0]]), (
@@ -86,7 +86,7 @@ def test_a_program_in_go_is_told_that_there_is_no_such_queue(pool: Platform, tmp
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (
         1,

@@ -3,7 +3,7 @@
 import json
 
 from waiters import wait_until
-from worker_jobs import Platform, claim_output
+from worker_jobs import Job, Platform, claim_output
 
 from millrace_contracts.ledger import Field
 from millrace_contracts.tasks import TIDY, JobRef, RetryPolicy, TidyTask
@@ -28,10 +28,15 @@ def test_inline_records_are_predicted_into_redis(pool: Platform) -> None:
     assert 0 < pool.redis.ttl(f"millrace:{{{job.uid}}}:results") <= 600
 
 
+def line_of_plan(job: Job) -> str:
+    lines = job.platform.workers[0].log.splitlines()
+    return next((line for line in lines if job.uid in line and "plan published" in line), "")
+
+
 def test_inline_records_keep_to_the_window_of_their_job(pool: Platform) -> None:
     job = pool.submit(pool.spec(key_field="id", records_per_task=1), records(9), window=2)
     job.wait_until_finalized()
-    planned = next(line for line in pool.workers[0].log.splitlines() if job.uid in line and "plan published" in line)
+    planned = wait_until(lambda: line_of_plan(job), what="the line of the plan", explain=pool.logs)
     assert (9, 2) == (json.loads(planned)["shards"], json.loads(planned)["published"])
     assert (9, {str(i) for i in range(9)}) == (job.number(Field.SHARDS_DONE), set(job.results))
 
@@ -113,7 +118,7 @@ def test_a_record_on_which_the_model_fails_leaves_its_batch_unharmed(pool: Platf
 
 def test_without_a_retry_only_the_record_that_is_not_answered_in_time_fails(pool: Platform) -> None:
     spec = pool.spec(model="moody", key_field="id", max_batch_size=4).model_copy(
-        update={"request_timeout_seconds": 1, "retry": RetryPolicy(max_retries_per_record=0)}
+        update={"request_timeout_seconds": 2, "retry": RetryPolicy(max_retries_per_record=0)}
     )
     job = pool.submit(spec, [{"id": i, "x": [-4 if i == 5 else i, 0]} for i in range(12)])
     job.wait_until_finalized()

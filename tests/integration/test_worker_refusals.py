@@ -40,7 +40,7 @@ def test_a_pool_without_triton_says_so(platform: Platform) -> None:
 
 def test_a_plan_that_has_to_wait_says_what_for(pool: Platform) -> None:
     job = pool.submit(pool.spec(), HttpInput(urls=["http://127.0.0.1:9/records.jsonl"]))
-    said = wait_until(lambda: job.fields.get(Field.WAITING_FOR), what="the reason to wait", timeout_seconds=20)
+    said = wait_until(lambda: job.fields.get(Field.WAITING_FOR), what="the reason to wait", explain=job.explain)
     assert "http://127.0.0.1:9/records.jsonl" in said
     assert "" == job.fields.get(Field.STOP_REASON, "")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from containers import free_port
+from process_logs import whole_lines
 from prometheus_client.parser import text_string_to_metric_families
 from waiters import wait_until
 
@@ -29,8 +30,7 @@ class BridgeProcess:
     @property
     def log(self) -> str:
         """What it logged so far."""
-        file = self.folder / "bridge.log"
-        return file.read_text() if file.exists() else ""
+        return whole_lines(self.folder / "bridge.log")
 
     def start(self) -> None:
         """Start it, as the chart does."""
@@ -58,7 +58,7 @@ class BridgeProcess:
         self.process.kill()
         self.process.wait(timeout=10)
 
-    def stop(self, *, timeout_seconds: float = 20.0) -> int:
+    def stop(self, *, timeout_seconds: float = 60.0) -> int:
         """End it as Kubernetes does; answers its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
@@ -72,21 +72,21 @@ class BridgeProcess:
     def status(self, page: str) -> int | None:
         """Ask a page for its status; None while nobody answers."""
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/{page}", timeout=5).status_code
+            return httpx.get(f"http://127.0.0.1:{self.port}/{page}", timeout=20).status_code
         except httpx.TransportError:
             return None
 
     def metric(self, name: str, **labels: str) -> float | None:
         """Read one metric; None where it is not there."""
         try:
-            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=20).text
         except httpx.TransportError:
             return None
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         found = [one.value for one in samples if one.name == name and labels.items() <= one.labels.items()]
         return found[0] if found else None
 
-    def wait_until_ready(self, *, timeout_seconds: float = 30.0) -> None:
+    def wait_until_ready(self, *, timeout_seconds: float = 60.0) -> None:
         """Wait until it has RabbitMQ and Kafka."""
         wait_until(
             lambda: self.status("readyz") == 200,

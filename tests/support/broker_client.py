@@ -59,7 +59,7 @@ class BrokerClient:
         consumer.consume()
         self._consuming.append(consumer)
         while len(taken) < count:
-            self._connection.drain_events(timeout=10)
+            self._connection.drain_events(timeout=60)
         return taken
 
     def get(self, name: str) -> Any | None:

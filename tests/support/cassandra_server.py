@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cassandra import OperationTimedOut
 from cassandra.cluster import Cluster, NoHostAvailable
 from containers import free_port
 from java_servers import jars, running
 
-KEYSPACE = "CREATE KEYSPACE celery WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
+KEYSPACE = """
+CREATE KEYSPACE IF NOT EXISTS celery WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}
+"""
 TABLE = """
-CREATE TABLE celery.tasks (task_id text, status text, result blob, date_done timestamp, traceback blob, children blob,
-  PRIMARY KEY ((task_id), date_done)) WITH CLUSTERING ORDER BY (date_done DESC)
+CREATE TABLE IF NOT EXISTS celery.tasks (task_id text, status text, result blob, date_done timestamp, traceback blob,
+  children blob, PRIMARY KEY ((task_id), date_done)) WITH CLUSTERING ORDER BY (date_done DESC)
 """
 
 CONFIGURATION = """
@@ -75,7 +78,7 @@ def cassandra() -> Iterator[str]:
         configuration = Path(folder) / "cassandra.yaml"
         configuration.write_text(CONFIGURATION.format(folder=folder, storage=free_port(), native=native))
         with running(
-            _arguments(lib, configuration), what="Cassandra", is_ready=lambda: _has_table(native), timeout_seconds=120
+            _arguments(lib, configuration), what="Cassandra", is_ready=lambda: _has_table(native), timeout_seconds=200
         ):
             yield f"cassandra://127.0.0.1:{native}/celery"
 
@@ -85,7 +88,7 @@ def _has_table(port: int) -> bool:
         with Cluster(["127.0.0.1"], port=port) as cluster, cluster.connect() as session:
             session.execute(KEYSPACE)
             session.execute(TABLE)
-    except NoHostAvailable:
+    except (NoHostAvailable, OperationTimedOut):
         return False
     return True
 

@@ -1,11 +1,14 @@
 """Real servers for tests, in containers on fixed local ports, so that one that is restarted is found again."""
 
 import json
+import os
+import random
 import socket
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from waiters import wait_until
 
@@ -13,11 +16,30 @@ LABEL = "millrace.dev/test=1"
 """On every container of the tests, so that leftovers of a killed run can be found."""
 
 
+_PORTS: Final = range(10_000, 30_000)
+"""Below those that Linux gives to clients: one of those may be gone before the server that it was chosen for has it, or
+while that server is stopped; its own clients, which try to reach it, may get it."""
+_PROCESSES: Final = 16
+"""Of a test run, which share the ports between them."""
+_chosen: Final[set[int]] = set()
+
+
 def free_port() -> int:
-    """Answer a port of this machine that nobody listens on."""
+    """Answer a port of this machine that nobody listens on, and that no test was given before."""
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PROCESSES
+    ports = [port for port in _PORTS if port % _PROCESSES == share and port not in _chosen]
+    port = next(port for port in random.sample(ports, len(ports)) if _is_free(port))
+    _chosen.add(port)
+    return port
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def docker(*arguments: str, timeout_seconds: float = 60.0) -> str:

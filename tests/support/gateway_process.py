@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from containers import free_port
+from process_logs import whole_lines
 from waiters import wait_until
 
 PREDICT_KEY = "predict-key"
@@ -39,12 +40,11 @@ class GatewayProcess:
     @property
     def log(self) -> str:
         """What it logged so far."""
-        file = self.folder / f"gateway-{self.port}.log"
-        return file.read_text() if file.exists() else ""
+        return whole_lines(self.folder / f"gateway-{self.port}.log")
 
     def client(self, key: str = PREDICT_KEY) -> httpx.Client:
         """Make a client with one of the two keys."""
-        return httpx.Client(base_url=self.url, headers={"X-API-Key": key}, timeout=30)
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": key}, timeout=90)
 
     def start(self, *, is_awaited: bool = True) -> None:
         """Start it, and wait until it takes predictions."""
@@ -76,7 +76,7 @@ class GatewayProcess:
             )
         if is_awaited:
             try:
-                wait_until(self._is_ready, what="the gateway", timeout_seconds=60, explain=lambda: self.log[-3000:])
+                wait_until(self._is_ready, what="the gateway", timeout_seconds=90, explain=lambda: self.log[-3000:])
             except AssertionError:
                 self.stop()
                 raise

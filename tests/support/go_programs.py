@@ -13,7 +13,7 @@ def build(folder: Path, program: Path) -> Path:
     if go is None:
         is_missing("there is no Go here: the example in Go is neither built nor run")
     done = subprocess.run(
-        [go, "build", "-o", str(program), "."], cwd=folder, capture_output=True, text=True, check=False, timeout=110
+        [go, "build", "-o", str(program), "."], cwd=folder, capture_output=True, text=True, check=False, timeout=280
     )
     assert done.returncode == 0, done.stderr
     return program

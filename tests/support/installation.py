@@ -64,7 +64,7 @@ class Platform:
             kind, selector=f"app.kubernetes.io/instance={self.release.name},app.kubernetes.io/component={name}"
         )
 
-    def wait_for_pool_at(self, replicas: int, *, pool: str = "digits", timeout_seconds: float = 60.0) -> None:
+    def wait_for_pool_at(self, replicas: int, *, pool: str = "digits", timeout_seconds: float = 120.0) -> None:
         """Wait until the Deployment of a pool has exactly so many replicas, and no other pod."""
         wait_until(
             lambda: self.replicas(pool) == replicas and len(self.pods(pool)) == replicas,

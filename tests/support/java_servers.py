@@ -29,7 +29,7 @@ def jars(name: str) -> Path:
 
 @contextmanager
 def running(
-    arguments: Sequence[str], *, what: str, is_ready: Callable[[], object], timeout_seconds: float = 90.0
+    arguments: Sequence[str], *, what: str, is_ready: Callable[[], object], timeout_seconds: float = 150.0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `java` with these arguments, in a folder of its own, for the time of the block."""
     with tempfile.TemporaryDirectory(prefix="millrace-java-") as folder:

@@ -47,19 +47,19 @@ class Kafka:
         """Make topics, and wait until they have leaders."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         topics = [NewTopic(name, partitions, 1, config=config) for name in names]
-        for made in admin.create_topics(topics, operation_timeout=20).values():
-            made.result(timeout=20)
+        for made in admin.create_topics(topics, operation_timeout=60).values():
+            made.result(timeout=60)
         for name in names:
             wait_until(
-                lambda name=name: len(admin.list_topics(name, timeout=5).topics[name].partitions) == partitions,  # type: ignore[misc] # bound by default
+                lambda name=name: _leaders(admin, name) == partitions,  # type: ignore[misc] # bound by default
                 what=f"the partitions of {name}",
-                timeout_seconds=20,
+                timeout_seconds=60,
                 interval_seconds=0.05,
             )
 
     def producer(self) -> Producer:
-        """Make a producer whose messages are safe when it is flushed."""
-        config = {"bootstrap.servers": self.bootstrap_servers, "acks": "all", "linger.ms": 5}
+        """Make a producer whose messages are safe when it is flushed, and go together until then."""
+        config = {"bootstrap.servers": self.bootstrap_servers, "acks": "all", "linger.ms": 100}
         # What a topic takes, the broker says.
         return Producer({**config, "message.max.bytes": 10_000_000})
 
@@ -69,9 +69,9 @@ class Kafka:
         for value in values:
             payload = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
             producer.produce(topic, value=payload, partition=partition)
-        assert producer.flush(20) == 0
+        assert producer.flush(60) == 0
 
-    def read(self, topic: str, count: int, *, timeout_seconds: float = 20.0) -> list[Message]:
+    def read(self, topic: str, count: int, *, timeout_seconds: float = 60.0) -> list[Message]:
         """Wait for the first messages of a topic of one partition."""
         consumer = Consumer(
             {"bootstrap.servers": self.bootstrap_servers, "group.id": "tests", "enable.auto.commit": False}
@@ -102,7 +102,7 @@ class Kafka:
         consumer.assign([TopicPartition(topic, 0, 0)])
         found: list[Message] = []
         try:
-            while (message := consumer.poll(20)) is not None and message.error() is None:
+            while (message := consumer.poll(60)) is not None and message.error() is None:
                 found.append(message)
         finally:
             consumer.close()
@@ -116,17 +116,23 @@ class Kafka:
         ]
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         broker = ConfigResource(ConfigResource.Type.BROKER, "1", incremental_configs=entries)
-        for changed in admin.incremental_alter_configs([broker], request_timeout=20).values():
-            changed.result(timeout=20)
+        for changed in admin.incremental_alter_configs([broker], request_timeout=60).values():
+            changed.result(timeout=60)
 
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
         """Answer the committed offset of each partition; -1001 where nothing was committed."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
         try:
-            answers = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=10)
+            answers = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=30)
             return {answer.partition: answer.offset for answer in answers}
         finally:
             consumer.close()
+
+
+def _leaders(admin: AdminClient, topic: str) -> int:
+    """Count the partitions of a topic that somebody leads."""
+    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+    return sum(partition.leader >= 0 for partition in partitions.values())
 
 
 @contextmanager

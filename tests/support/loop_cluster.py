@@ -21,6 +21,8 @@ from millrace_operator.reporting.report import PoolReport
 from millrace_operator.settings import OperatorSettings
 
 START = 1_000_000.0
+HANG_SECONDS = 60
+"""After which something that goes on after a pass is given up."""
 
 
 def worker_pool(name: str = "digits", **spec: Any) -> dict[str, Any]:
@@ -121,7 +123,12 @@ class LoopCluster:
         """Let some seconds pass, then run one pass."""
         self.seconds += after
         self.readings |= readings
-        asyncio.run(self.passes.run())
+        asyncio.run(self._pass_and_pause())
+
+    async def _pass_and_pause(self) -> None:
+        await self.passes.run()
+        if telling := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(telling, timeout=HANG_SECONDS)
 
     def run_for(self, passes: int) -> None:
         """Run a pass a second."""

@@ -18,6 +18,9 @@ _SIGNATURE: Final = {
     )
 }
 
+_PATIENCE_SECONDS: Final = 60.0
+"""It imports what it needs when it is asked for the first time."""
+
 
 @dataclass
 class ObjectStoreServer:
@@ -49,7 +52,7 @@ class ObjectStoreServer:
         command = [sys.executable, *self.program, "-H", "127.0.0.1", "-p", str(self.port)]
         with (self.folder / "object-store.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until(self.answers, what="the object store", timeout_seconds=45)
+        wait_until(self.answers, what="the object store", timeout_seconds=90)
 
     def stop(self) -> None:
         """Stop it; what it held is gone."""
@@ -67,31 +70,36 @@ class ObjectStoreServer:
 
     def refuse_everybody(self) -> None:
         """Check keys from now on; it knows none."""
-        httpx.post(f"{self.address}/moto-api/reset-auth", content="0").raise_for_status()
+        httpx.post(f"{self.address}/moto-api/reset-auth", content="0", timeout=_PATIENCE_SECONDS).raise_for_status()
 
     def allow_everybody(self) -> None:
         """Check no keys any more."""
-        httpx.post(f"{self.address}/moto-api/reset-auth", content="inf").raise_for_status()
+        httpx.post(f"{self.address}/moto-api/reset-auth", content="inf", timeout=_PATIENCE_SECONDS).raise_for_status()
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket."""
-        httpx.put(f"{self.address}/{name}").raise_for_status()
+        httpx.put(f"{self.address}/{name}", timeout=_PATIENCE_SECONDS).raise_for_status()
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         """Write an object."""
         # What is there already is replaced by those only who sign.
-        httpx.put(f"{self.address}/{bucket}/{key}", content=data, headers=_SIGNATURE).raise_for_status()
+        asked = httpx.put(f"{self.address}/{bucket}/{key}", content=data, headers=_SIGNATURE, timeout=_PATIENCE_SECONDS)
+        asked.raise_for_status()
 
     def get(self, bucket: str, key: str) -> bytes:
         """Answer the content of an object."""
         # It wants to see a signature for what was written with one, and checks none.
-        return httpx.get(f"{self.address}/{bucket}/{key}", headers=_SIGNATURE).raise_for_status().content
+        return self._ask(f"{bucket}/{key}").content
 
     def list(self, bucket: str, prefix: str) -> set[str]:
         """Name the objects under a prefix, relative to it."""
         query = {"list-type": "2", "prefix": prefix}
-        text = httpx.get(f"{self.address}/{bucket}", params=query, headers=_SIGNATURE).raise_for_status().text
+        text = self._ask(bucket, **query).text
         return {each.partition("</Key>")[0].removeprefix(prefix) for each in text.split("<Key>")[1:]}
+
+    def _ask(self, path: str, **query: str) -> httpx.Response:
+        answer = httpx.get(f"{self.address}/{path}", params=query, headers=_SIGNATURE, timeout=_PATIENCE_SECONDS)
+        return answer.raise_for_status()
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class OperatedJob:
         wait_until(
             lambda: not self.look() and self.state == state,
             what=f"the job to be {state}",
-            timeout_seconds=50,
+            timeout_seconds=100,
             explain=lambda: f"{self.body['status']}\n{self.known.explain()}",
         )
 
@@ -117,7 +117,7 @@ def operated_jobs(platform: Platform, *, concurrency: int = 2) -> Iterator["Oper
     """Lend an operator for the jobs of a platform, of which one worker has so many task slots."""
     with asyncio.Runner() as runner:
         # Its queue of plans is the pool's, as with all platforms of tests.
-        publisher = PlanPublisher(PlanBroker(url=platform.broker_url, timeout_seconds=5.0), queue=platform.queue)
+        publisher = PlanPublisher(PlanBroker(url=platform.broker_url, timeout_seconds=30.0), queue=platform.queue)
         redis = Redis.from_url(platform.redis_url, decode_responses=True)
         try:
             yield Operator(platform, concurrency, runner, LedgerStore(redis), publisher)

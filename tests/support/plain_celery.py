@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
+from process_logs import whole_lines
 from waiters import wait_until
 
 MODULE = """
@@ -75,7 +76,7 @@ class PlainCelery:
                 command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
             )
         try:
-            wait_until(lambda: "ready." in self.log, what="the worker", timeout_seconds=45, explain=lambda: self.log)
+            wait_until(lambda: "ready." in self.log, what="the worker", timeout_seconds=90, explain=lambda: self.log)
         except AssertionError:
             self.kill()
             raise
@@ -100,5 +101,4 @@ class PlainCelery:
     @property
     def log(self) -> str:
         """What the worker logged so far."""
-        file = self.folder / "worker.log"
-        return file.read_text() if file.exists() else ""
+        return whole_lines(self.folder / "worker.log")

@@ -10,7 +10,7 @@ from kubectl import Resource
 from waiters import wait_until
 
 KIND: Final = "predictionjobs.millrace.dev"
-STATE_LIMIT_SECONDS: Final = 120.0
+STATE_LIMIT_SECONDS: Final = 240.0
 
 
 def inline(*records: dict[str, Any], key_field: str = "key") -> dict[str, Any]:
@@ -118,7 +118,7 @@ def wait_for_end(platform: Platform, name: str, *, timeout_seconds: float = STAT
     )
 
 
-def wait_until_working(platform: Platform, name: str, *, timeout_seconds: float = 90.0) -> Resource:
+def wait_until_working(platform: Platform, name: str, *, timeout_seconds: float = 180.0) -> Resource:
     """Wait until workers hold records of a job and some are done, so that what comes next happens in its middle."""
 
     def look() -> Resource | None:
@@ -135,7 +135,7 @@ def wait_until_working(platform: Platform, name: str, *, timeout_seconds: float 
     )
 
 
-def wait_until_it_says(platform: Platform, name: str, *words: str, timeout_seconds: float = 60.0) -> Resource:
+def wait_until_it_says(platform: Platform, name: str, *words: str, timeout_seconds: float = 120.0) -> Resource:
     """Wait until the conditions of a running job hold all the words."""
 
     def look() -> Resource | None:

@@ -47,7 +47,7 @@ def read_answer(platform: Platform, prediction_id: str) -> Prediction | None:
     return Prediction.model_validate_json(text) if text else None
 
 
-def wait_for_answer(platform: Platform, prediction_id: str, *, timeout_seconds: float = 30.0) -> Prediction:
+def wait_for_answer(platform: Platform, prediction_id: str, *, timeout_seconds: float = 60.0) -> Prediction:
     """Wait until a prediction is final."""
     found: list[Prediction] = []
 

@@ -39,7 +39,7 @@ def run_sample(platform: Platform, labels: dict[str, int]) -> SampleRun:
     kubectl.delete(KIND, "digits")
     platform.wait_for_pool_at(0, pool=POOL)
     with kubectl.watch("deployment", platform.deployment_name(POOL), "{.spec.replicas}") as scale:
-        wait_until(lambda: scale.lines, what="the watch to say the replicas before the job", timeout_seconds=20)
+        wait_until(lambda: scale.lines, what="the watch to say the replicas before the job", timeout_seconds=60)
         kubectl.run("apply", f"--filename={SAMPLES / 'digits-job.yaml'}")
         with kubectl.watch(KIND, "digits", "{.status.state}") as states:
             decision = wait_until(
@@ -47,7 +47,7 @@ def run_sample(platform: Platform, labels: dict[str, int]) -> SampleRun:
             )
             job = wait_for_end(platform, "digits")
             last_state = job["status"]["state"]
-            wait_until(lambda: last_state in states.lines, what="the watch to see the end", timeout_seconds=10)
+            wait_until(lambda: last_state in states.lines, what="the watch to see the end", timeout_seconds=60)
         platform.wait_for_pool_at(0, pool=POOL)
     files = read_folder(kubectl, job["spec"]["output"]["persistentVolumeClaim"]["path"])
     return SampleRun(

@@ -84,7 +84,7 @@ class Streaming:
             bridge.wait_until_ready()
         return bridge
 
-    def wait_for_events(self, count: int, *, timeout_seconds: float = 40.0) -> list[tuple[int, Any]]:
+    def wait_for_events(self, count: int, *, timeout_seconds: float = 60.0) -> list[tuple[int, Any]]:
         """Take messages from the queue until so many different events came; answers (partition, value) of each."""
         with Connection(self.broker_url) as connection, connection.channel() as channel:
             queue = topology.work_queue(self.queue)(channel)
@@ -114,7 +114,7 @@ class Streaming:
         wait_until(
             lambda: self.committed == list(offsets),
             what=f"offsets {offsets} to be committed",
-            timeout_seconds=20,
+            timeout_seconds=60,
             explain=lambda: f"{self.committed}\n{self.logs()}",
         )
 

@@ -3,7 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from waiters import wait_until
 from web import get
+
+LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,21 @@ NOTHING = Asked(requests=0, records=0)
 
 
 def asked(metrics_port: int, model: str) -> Asked:
-    """Read what a model was asked for since Triton was started."""
+    """Read what a model was asked for since Triton was started, as soon as that does not change any more.
+
+    Triton counts a request a little after it has answered it.
+    """
+    seen = [_read(metrics_port, model)]
+
+    def is_settled() -> bool:
+        seen.append(_read(metrics_port, model))
+        return len(seen) > LOOKS and len(set(seen[-LOOKS:])) == 1
+
+    wait_until(is_settled, what=f"nobody to ask {model}", interval_seconds=0.05, explain=lambda: seen[-LOOKS:])
+    return seen[-1]
+
+
+def _read(metrics_port: int, model: str) -> Asked:
     text = get(f"http://127.0.0.1:{metrics_port}/metrics").body
 
     def count(metric: str) -> int:

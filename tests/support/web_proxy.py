@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         # Without the proxy of this process's own environment.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(asked, timeout=20) as answer:
+            with opener.open(asked, timeout=60) as answer:
                 self._pass_back(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import redis
 from celery import Celery
@@ -26,6 +26,9 @@ from millrace_worker import topology
 from millrace_worker.app import create_app
 from millrace_worker.publishing import Publisher
 from millrace_worker.settings import WorkerSettings
+
+_OFTEN_SECONDS: Final = 0.05
+"""Between looks at the ledger, which cost little: what a test does in the middle of a job must not come at its end."""
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Platform:
     @cached_property
     def redis(self) -> redis.Redis:
         """A client for what tests look at."""
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.2), 50)
+        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.2), 300)
         return redis.Redis.from_url(
             self.redis_url, decode_responses=True, retry=retry, retry_on_error=[redis.ConnectionError]
         )
@@ -171,7 +174,9 @@ class Platform:
     def close(self) -> None:
         """End the workers and forget the connections."""
         for worker in self.workers:
-            worker.stop()
+            # At once: nothing of it is looked at any more, and to end politely takes seconds.
+            if worker.is_running():
+                worker.kill()
         if "app" in self.__dict__:
             self.app.close()
         if "redis" in self.__dict__:
@@ -245,30 +250,33 @@ class Job:
         text: Any = self.platform.redis.get(results.manifest_key(self.uid))
         return dict(json.loads(text))
 
-    def wait_for(self, name: str, *, at_least: int, timeout_seconds: float = 50.0) -> None:
+    def wait_for(self, name: str, *, at_least: int, timeout_seconds: float = 100.0) -> None:
         """Wait until a counter has reached a value."""
         wait_until(
             lambda: self.number(name) >= at_least,
             what=f"{name} >= {at_least}",
             timeout_seconds=timeout_seconds,
+            interval_seconds=_OFTEN_SECONDS,
             explain=self.explain,
         )
 
-    def wait_until_finalized(self, *, timeout_seconds: float = 50.0) -> None:
+    def wait_until_finalized(self, *, timeout_seconds: float = 100.0) -> None:
         """Wait until the manifest is written."""
         wait_until(
             lambda: self.fields.get(Field.STATE) == State.FINALIZED,
             what="the job to be finalized",
             timeout_seconds=timeout_seconds,
+            interval_seconds=_OFTEN_SECONDS,
             explain=self.explain,
         )
 
-    def wait_until_stopped(self, *, timeout_seconds: float = 50.0) -> tuple[str, str]:
+    def wait_until_stopped(self, *, timeout_seconds: float = 100.0) -> tuple[str, str]:
         """Wait until the job is stopped; answers the reason and the message."""
         wait_until(
             lambda: Field.STOP_REASON in self.fields,
             what="the job to be stopped",
             timeout_seconds=timeout_seconds,
+            interval_seconds=_OFTEN_SECONDS,
             explain=self.explain,
         )
         fields = self.fields

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from process_logs import whole_lines
 from waiters import wait_until
 
 
@@ -35,8 +36,7 @@ class WorkerProcess:
     @property
     def log(self) -> str:
         """What it logged so far."""
-        file = self.folder / "worker.log"
-        return file.read_text() if file.exists() else ""
+        return whole_lines(self.folder / "worker.log")
 
     def start(self) -> None:
         """Start it, as the chart does."""
@@ -57,11 +57,21 @@ class WorkerProcess:
                 command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
 
-    def wait_until_ready(self, *, timeout_seconds: float = 45.0) -> None:
+    def wait_until_ready(self, *, timeout_seconds: float = 90.0) -> None:
         """Wait until it consumes its queue."""
         wait_until(
             self.ready_file.exists,
             what=f"the worker of queue {self.queue} to be ready",
+            timeout_seconds=timeout_seconds,
+            interval_seconds=0.05,
+            explain=lambda: self.log[-3000:],
+        )
+
+    def wait_for_log(self, words: str, *, times: int = 1, timeout_seconds: float = 60.0) -> None:
+        """Wait until it has logged these words so often; it logs what it did a little after the servers show it."""
+        wait_until(
+            lambda: self.log.count(words) >= times,
+            what=f"{words} in the log, {times} times",
             timeout_seconds=timeout_seconds,
             explain=lambda: self.log[-3000:],
         )
@@ -74,7 +84,7 @@ class WorkerProcess:
         """Kill the main process and its children at once, as a lost node does."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=30)
         self.ready_file.unlink(missing_ok=True)
 
     def children(self) -> list[int]:

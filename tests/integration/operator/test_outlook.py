@@ -70,7 +70,7 @@ def test_entries_that_are_due_soon_are_told_by_queue(beat_app: Celery, redis_url
 
     due = beat.due(["digits", "celery"], now=began, horizon_seconds=45)
     assert ["Beat entry twice", "Beat entry twice"] == [each.source for each in due["digits"]]
-    assert [pytest.approx(began + 20, abs=2), pytest.approx(began + 40, abs=2)] == [each.at for each in due["digits"]]
+    assert [pytest.approx(began + 20, abs=4), pytest.approx(began + 40, abs=4)] == [each.at for each in due["digits"]]
     assert ["Beat entry anywhere"] * 2 == [each.source for each in due["celery"]]
     assert beat.is_ticking
 
@@ -101,11 +101,11 @@ def test_delayed_tasks_are_listened_to_as_soon_as_a_worker_made_their_exchange(
     url = least_powers_url.replace("/millrace", f"/{host}")
     delayed = DelayedTasks(broker_url=url, clock=CLOCK, not_there_seconds=1.0)
     delayed.start()
-    wait_until(lambda: f"vhost '{host}'" in observed_rabbitmq.last_lines(), what="the first try", timeout_seconds=10)
+    wait_until(lambda: f"vhost '{host}'" in observed_rabbitmq.last_lines(), what="the first try")
     assert not delayed.is_listening
 
     with Celery("first-worker", broker=url, set_as_current=False) as app, app.connection_for_write() as connection:
         connection.default_channel.exchange_declare("celery_delayed_27", "topic", durable=True, auto_delete=False)
 
-    wait_until(lambda: delayed.is_listening, what="the tap", timeout_seconds=15)
+    wait_until(lambda: delayed.is_listening, what="the tap")
     runner.run(delayed.close())

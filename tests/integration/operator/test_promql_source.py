@@ -74,7 +74,7 @@ def address(exporter: ThreadingHTTPServer, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def queries(address: str, runner: asyncio.Runner) -> Iterator[PrometheusQueries]:
-    queries = PrometheusQueries(url=address, timeout_seconds=2.0, interval_seconds=0.5, clock=Clock())
+    queries = PrometheusQueries(url=address, timeout_seconds=15.0, interval_seconds=0.5, clock=Clock())
     yield queries
     runner.run(queries.close())
 
@@ -101,7 +101,7 @@ def test_queries_are_numbers_or_unknown_and_an_exporter_that_dies_is_unknown(
         reading = runner.run(queries.observe([good, *wrong.values()]))[good.key]
         return reading if isinstance(reading, QueryReading) else None
 
-    reading = wait_until(scraped, what="Prometheus to have scraped", timeout_seconds=60)
+    reading = wait_until(scraped, what="Prometheus to have scraped", timeout_seconds=120)
     readings = runner.run(queries.observe([good, *wrong.values()]))
 
     assert (7, 2, 40) == (reading.waiting, reading.running, reading.completed)
@@ -124,7 +124,7 @@ def test_queries_are_numbers_or_unknown_and_an_exporter_that_dies_is_unknown(
         answer = runner.run(queries.observe([good]))[good.key]
         return answer if isinstance(answer, Unknown) else None
 
-    assert "answers nothing" in wait_until(blind, what="the series to go stale", timeout_seconds=20).message
+    assert "answers nothing" in wait_until(blind, what="the series to go stale").message
 
 
 def test_a_prometheus_that_is_away_is_unknown(runner: asyncio.Runner) -> None:

@@ -71,12 +71,12 @@ def test_a_plan_without_a_broker_is_an_error_and_goes_out_once_the_broker_is_bac
             return False
         return True
 
-    assert wait_until(is_published, what="the broker to take the plan", timeout_seconds=60)
+    assert wait_until(is_published, what="the broker to take the plan", timeout_seconds=120)
 
 
 def test_a_plan_on_redis_lies_in_the_list_of_the_system_queue(redis: Container, runner: asyncio.Runner) -> None:
     url = f"redis://:integration@127.0.0.1:{redis.ports[6379]}/6"
-    publisher = PlanPublisher(PlanBroker(kind="redis", url=url, timeout_seconds=5.0), queue="system")
+    publisher = PlanPublisher(PlanBroker(kind="redis", url=url, timeout_seconds=15.0), queue="system")
     try:
         runner.run(publisher.publish_plan(TASK))
     finally:

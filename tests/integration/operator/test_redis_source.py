@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from containers import Container
+from containers import Container, docker
 from kombu import Connection, Exchange, Queue
 from waiters import wait_until
 
@@ -32,7 +32,7 @@ def broker(url: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def lists(url: str, runner: asyncio.Runner) -> Iterator[RedisLists]:
-    lists = RedisLists(url=url, timeout_seconds=5.0, clock=Clock())
+    lists = RedisLists(url=url, timeout_seconds=15.0, clock=Clock())
     yield lists
     runner.run(lists.close())
 
@@ -61,7 +61,7 @@ def take(broker: Connection, queue: Queue, count: int) -> list[Any]:
     consumer = broker.Consumer(queue, channel=channel, on_message=taken.append)
     consumer.consume()
     while len(taken) < count:
-        broker.drain_events(timeout=10)
+        broker.drain_events(timeout=60)
     consumer.cancel()
     return taken
 
@@ -129,15 +129,19 @@ def test_a_redis_that_does_not_answer_in_time_is_unknown_and_right_again_afterwa
 ) -> None:
     publish(broker, queue, 3)
     lists = RedisLists(url=url, timeout_seconds=0.3, clock=Clock())
-    redis.run("redis-cli", "-a", PASSWORD, "client", "pause", "2000", "all")
+    docker("pause", redis.name)
+    try:
+        reading = runner.run(lists.observe([queue]))[queue]
+    finally:
+        docker("unpause", redis.name)
 
-    assert Blindness.BROKER_UNREACHABLE == reason(runner.run(lists.observe([queue]))[queue])
-    wait_until(lambda: [(3, 0)] == counts(runner, lists, queue), what="Redis to answer again", timeout_seconds=10)
+    assert Blindness.BROKER_UNREACHABLE == reason(reading)
+    wait_until(lambda: [(3, 0)] == counts(runner, lists, queue), what="Redis to answer again")
     runner.run(lists.close())
 
 
 def test_a_wrong_password_is_unknown_and_says_which_setting(url: str, queue: str, runner: asyncio.Runner) -> None:
-    lists = RedisLists(url=url.replace(PASSWORD, "wrong"), timeout_seconds=5.0, clock=Clock())
+    lists = RedisLists(url=url.replace(PASSWORD, "wrong"), timeout_seconds=15.0, clock=Clock())
     reading = runner.run(lists.observe([queue]))[queue]
     runner.run(lists.close())
 

@@ -20,13 +20,13 @@ def infer(triton: Container) -> int:
     """Ask the model that takes 50 ms, one request after the other."""
     records = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}
     url = f"http://127.0.0.1:{triton.ports[8000]}/v2/models/slow/infer"
-    return httpx.post(url, json={"inputs": [records]}, timeout=30, trust_env=False).status_code
+    return httpx.post(url, json={"inputs": [records]}, timeout=60, trust_env=False).status_code
 
 
 def test_a_triton_is_saturated_while_requests_wait_longer_than_they_are_computed(
     triton: Container, runner: asyncio.Runner
 ) -> None:
-    loads = TritonLoads(timeout_seconds=2.0, clock=Clock())
+    loads = TritonLoads(timeout_seconds=10.0, clock=Clock())
     targets = {
         KEY: (TritonReference(metrics_url=f"http://localhost:{triton.ports[8002]}/metrics"), ()),
         AWAY: (TritonReference(metrics_port=free_port()), ("127.0.0.1",)),
@@ -44,9 +44,9 @@ def test_a_triton_is_saturated_while_requests_wait_longer_than_they_are_computed
 
     with ThreadPoolExecutor(max_workers=8) as clients:
         try:
-            before = wait_until(known, what="two reads of Triton", timeout_seconds=20)
-            requests += (clients.submit(infer, triton) for _ in range(80))
-            load = wait_until(saturated, what="Triton to be saturated", timeout_seconds=30)
+            before = wait_until(known, what="two reads of Triton")
+            requests += (clients.submit(infer, triton) for _ in range(400))
+            load = wait_until(saturated, what="Triton to be saturated")
         finally:
             clients.shutdown(cancel_futures=True)
             runner.run(loads.close())

@@ -64,3 +64,25 @@ def test_one_size_says_nothing_of_growth() -> None:
     answers = cost.checks([run], {"tick_p99_seconds": 1.0, "cores": 0.5, "growth_of_cores": 1.25})
 
     assert {"tick_p99_seconds": False, "cores": True} == {each["name"]: each["is_met"] for each in answers}
+
+
+def test_of_an_exposition_the_process_and_the_loop_over_the_pools_are_taken() -> None:
+    text = """# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 12.5
+# TYPE millrace_loop_duration_seconds histogram
+millrace_loop_duration_seconds_bucket{le="1.0",loop="pools"} 190.0
+millrace_loop_duration_seconds_bucket{le="1.0",loop="jobs"} 200.0
+millrace_loop_duration_seconds_count{loop="pools"} 194.0
+# TYPE millrace_loop_failures_total counter
+millrace_loop_failures_total{loop="pools"} 1.0
+millrace_pool_replicas{namespace="ml",pool="digits"} 3.0
+"""
+
+    expected = {
+        "process_cpu_seconds_total": 12.5,
+        "millrace_loop_duration_seconds_bucket 1.0": 190.0,
+        "millrace_loop_duration_seconds_count": 194.0,
+        "millrace_loop_failures_total": 1.0,
+    }
+    assert expected == cost.samples_in(text)

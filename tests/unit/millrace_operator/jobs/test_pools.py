@@ -9,11 +9,11 @@ from millrace_operator.jobs.readings import PoolView
 def trouble(reason: str, *, since: float, status: str = "False") -> str:
     condition = {"type": "MetricsAvailable", "status": status, "reason": reason, "message": "RabbitMQ does not answer"}
     body = pool_body(conditions=[condition | {"lastTransitionTime": to_rfc3339(since)}])
-    return index_pools([body], now=NOW)["millrace"]["digits"].broker_trouble
+    return index_pools([body], namespaces={"millrace"}, now=NOW)["millrace"]["digits"].broker_trouble
 
 
 def test_pools_are_found_by_namespace_and_name() -> None:
-    pools = index_pools([pool_body(queue="q", readyReplicas=2)], now=NOW)
+    pools = index_pools([pool_body(queue="q", readyReplicas=2)], namespaces={"millrace"}, now=NOW)
     assert {"millrace": {"digits": PoolView(name="digits", queue="q", ready_replicas=2)}} == pools
 
 
@@ -38,4 +38,8 @@ def test_a_pool_that_reads_its_queue_has_no_trouble() -> None:
 def test_a_pool_that_is_being_deleted_takes_no_jobs() -> None:
     leaving = pool_body()
     leaving["metadata"]["deletionTimestamp"] = "2027-01-15T08:00:00Z"
-    assert {} == index_pools([leaving], now=NOW)
+    assert {} == index_pools([leaving], namespaces={"millrace"}, now=NOW)
+
+
+def test_pools_of_namespaces_without_a_job_are_not_looked_at() -> None:
+    assert {} == index_pools([pool_body()], namespaces={"elsewhere"}, now=NOW)

@@ -18,9 +18,9 @@ def test_who_is_slow_is_waited_for_once_and_stays_busy_until_it_is_done() -> Non
         chores.begin("quick", quick())
         chores.begin("slow", slow())
         has_room = chores.room > 0
-        await wait_for((chores,), 0.01)
+        await wait_for(chores, 0.01)
         seen = [has_room, chores.is_busy("quick"), chores.is_busy("slow")]
-        await wait_for((chores,), 60.0)
+        await wait_for(chores, 60.0)
         answer.set()
         for _ in range(3):
             await asyncio.sleep(0)
@@ -37,7 +37,7 @@ def test_a_defect_in_one_is_logged_and_ends_nothing() -> None:
             raise ValueError("a defect")
 
         chores.begin("broken", broken())
-        await wait_for((chores,), 1.0)
+        await wait_for(chores, 1.0)
         return chores.is_busy("broken")
 
     assert asyncio.run(play()) is False

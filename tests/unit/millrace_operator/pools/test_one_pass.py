@@ -322,10 +322,32 @@ def test_an_operator_that_starts_anew_remembers_what_the_status_says() -> None:
     assert ("5.1", "12") == (cluster.statuses[-1]["serviceSeconds"], cluster.statuses[-1]["coldStartSeconds"])
 
 
-def test_estimates_that_move_while_nothing_happens_are_written_once_a_minute() -> None:
+def test_estimates_that_move_while_the_same_tasks_wait_are_written_once_a_minute() -> None:
+    cluster = LoopCluster(pools=[worker_pool(maxReplicas=1)], replicas={"digits": 1})
+    for second in range(300):
+        seen = replace(queue(ready=8), read_at=START + second, arrivals_total=8, completions_total=0)
+        cluster.run(digits=seen)
+
+    assert 5 <= len(cluster.statuses) <= 8
+
+
+def test_estimates_that_move_while_there_is_no_task_are_written_every_five_minutes() -> None:
     cluster = LoopCluster()
-    for second in range(130):
+    for second in range(700):
         seen = replace(queue(), read_at=START + second, arrivals_total=0, completions_total=0)
         cluster.run(digits=seen)
 
-    assert len(cluster.statuses) <= 4
+    assert 3 <= len(cluster.statuses) <= 5
+
+
+def test_what_was_learned_of_a_pool_without_a_task_is_written_within_a_minute() -> None:
+    cluster = LoopCluster(pools=[worker_pool(minReplicas=2)], replicas={"digits": 2}, readings={"digits": queue()})
+    cluster.pod_bodies.append(raw_pod("a"))
+    cluster.heard.append(worker_in("a"))
+    cluster.run()
+    cluster.pod_bodies.append(raw_pod("b", at=cluster.seconds))
+    cluster.run_for(9)
+    cluster.heard.append(worker_in("b", at=cluster.seconds))
+    cluster.run_for(65)
+
+    assert "9" == cluster.statuses[-1]["coldStartSeconds"]

@@ -1,6 +1,7 @@
 """What Prometheus sees: measurements, and nothing where nothing was measured."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -148,3 +149,22 @@ def test_whether_beat_ticks_is_shown_only_where_it_is_known() -> None:
     metrics.gauges.beat_is_ticking = None
 
     assert [None, 1, 0] == shown
+
+
+def test_a_scrape_in_the_midst_of_a_pass_shows_what_the_pass_found() -> None:
+    metrics.pass_begins()
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        scrape = threads.submit(metrics.exposed_between_passes, patience_seconds=60.0)
+        metrics.gauges.show(report())
+        metrics.pass_ends()
+        text = scrape.result().decode()
+
+    assert "metrics-test" in text
+
+
+def test_a_pass_that_does_not_end_keeps_no_scrape_waiting_for_ever() -> None:
+    metrics.pass_begins()
+    try:
+        assert names.LOOP_SECONDS.name in metrics.exposed_between_passes(patience_seconds=0.0).decode()
+    finally:
+        metrics.pass_ends()

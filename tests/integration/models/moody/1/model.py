@@ -8,7 +8,7 @@ import triton_python_backend_utils as pb
 
 TORN, EMPTY, BUSY, SLOW = -1, -2, -3, -4
 REFUSALS_WHEN_BUSY = 3
-SECONDS_WHEN_SLOW = 1.2
+SECONDS_WHEN_SLOW = 2.4
 
 
 class TritonPythonModel:

@@ -36,10 +36,18 @@ class SimulatedPod:
     deletion_cost: int = 0
     answers: bool = True
     """False: remote control is switched off."""
+    cannot_start: bool = False
+    """Its image cannot be pulled."""
+    is_unschedulable: bool = False
 
     def is_ready(self, now: float) -> bool:
         """Tell whether its worker works."""
-        return now >= self.ready_at
+        return now >= self.ready_at and not self.never_starts
+
+    @property
+    def never_starts(self) -> bool:
+        """Tell whether no worker will come up in it."""
+        return self.cannot_start or self.is_unschedulable
 
     def seen(self, now: float) -> Pod:
         """Show it as the cluster does."""
@@ -48,7 +56,9 @@ class SimulatedPod:
             uid=self.name,
             created_at=self.created_at,
             is_ready=self.is_ready(now),
-            is_pending=now < self.ready_at - 1.0,
+            is_pending=now < self.ready_at - 1.0 or self.never_starts,
+            is_stuck=self.cannot_start,
+            is_unschedulable=self.is_unschedulable,
             draining_since=self.draining_since,
             deletion_cost=self.deletion_cost,
         )
@@ -71,7 +81,7 @@ class World:
         self.pods: dict[str, SimulatedPod] = {}
         self.removed: list[str] = []
         self.interrupted: list[str] = []
-        """Pods that Kubernetes removed while they ran a task."""
+        """Pods that Kubernetes removed while they ran a task, or could have begun one within their grace period."""
         self.plans: list[DrainPlan] = []
         self._names = 0
         for _ in range(pods):
@@ -207,13 +217,15 @@ class World:
         for pod in ranked[: max(0, len(self.pods) - self.asked)]:
             del self.pods[pod.name]
             self.removed.append(pod.name)
-            if pod.ends:
+            # A Python that starts as process 1 ignores SIGTERM: it comes up, takes a task, and is killed with it.
+            comes_up = not pod.is_ready(self.now) and not pod.never_starts
+            if pod.ends or comes_up:
                 self.interrupted.append(pod.name)
 
-    def order_of_removal(self, pod: SimulatedPod) -> tuple[bool, bool, int, float]:
-        """Tell when Kubernetes removes it: pending first, then not ready, then by its cost, then the youngest."""
+    def order_of_removal(self, pod: SimulatedPod) -> tuple[bool, bool, bool, int, float]:
+        """Tell when Kubernetes removes it: without a node, pending, not ready, then by its cost, then the youngest."""
         seen = pod.seen(self.now)
-        return (not seen.is_pending, seen.is_ready, pod.deletion_cost, -pod.created_at)
+        return (not seen.is_unschedulable, not seen.is_pending, seen.is_ready, pod.deletion_cost, -pod.created_at)
 
     def _create(self, *, ready_at: float) -> None:
         self._names += 1

@@ -90,6 +90,20 @@ class Kubectl:
                 process.terminate()
 
     @contextmanager
+    def proxy(self) -> Iterator[str]:
+        """Open the API server on this machine, for many calls in a row; answers "http://127.0.0.1:<port>"."""
+        with subprocess.Popen(
+            ["kubectl", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True, env=environment()
+        ) as process:
+            try:
+                assert process.stdout is not None
+                opened = re.search(r"on (127\.0\.0\.1:\d+)", process.stdout.readline())
+                assert opened, "kubectl proxy did not open a port"
+                yield f"http://{opened.group(1)}"
+            finally:
+                process.terminate()
+
+    @contextmanager
     def watch(self, kind: str, name: str, jsonpath: str) -> Iterator["Watch"]:
         """Record, line by line, what a JSONPath template says about each version of an object."""
         template = "--output=jsonpath=" + jsonpath + '{"\\n"}'

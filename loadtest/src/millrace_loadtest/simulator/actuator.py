@@ -32,27 +32,25 @@ class Actuator:
             pool.ledger.wrote(pool.now, len(alive), replicas)
             pool.add(replicas - len(alive))
             return
-        gone = [pod for pod in draining if _has_drained(pod, pool.now)]
-        gone += self._choose_victims(pool, staying, len(staying) - replicas)
+        starting = sum(pod.phase is Phase.STARTING for pod in alive)
+        # Kubernetes would take a pod that starts before any ready one, and it cannot be told to take no task.
+        self._drain_idle(pool, staying, len(staying) - replicas - starting)
+        gone = [pod for pod in draining if _has_drained(pod, pool.now)] if not starting else []
         if gone:
             pool.ledger.wrote(pool.now, len(alive), len(alive) - len(gone))
             pool.stop(gone, grace_seconds=pool.traits.grace_seconds)
 
-    def _choose_victims(self, pool: SimulatedPool, pods: list[Pod], number: int) -> list[Pod]:
-        """Return the starting pods that go at once, and drain others for the rest."""
+    def _drain_idle(self, pool: SimulatedPool, pods: list[Pod], number: int) -> None:
         newest_first = sorted(pods, key=lambda pod: -pod.created_at)
-        starting = [pod for pod in newest_first if pod.phase is Phase.STARTING][: max(0, number)]
         idle = [pod for pod in newest_first if pod.phase is Phase.SERVING and not pod.running]
-        wanted = number - len(starting)
-        if wanted <= 0 or idle:
+        if number <= 0 or idle:
             self._nobody_idle_since = None
         elif self._nobody_idle_since is None:
             self._nobody_idle_since = pool.now
         elif pool.now - self._nobody_idle_since >= CONSOLIDATE_AFTER_SECONDS:
             idle = sorted((pod for pod in newest_first if pod.running), key=lambda pod: len(pod.running))
-        for pod in idle[: max(0, wanted)]:
+        for pod in idle[: max(0, number)]:
             pool.drain(pod)
-        return starting
 
 
 def _has_drained(pod: Pod, now: float) -> bool:

@@ -17,7 +17,7 @@ from millrace_operator.decision.drained import foreign_consumers, is_starting
 from millrace_operator.decision.rearming import RETRY_SECONDS, choose_returns
 from millrace_operator.decision.removals import deletion_cost, plan_removal, removal_of_idle_pool, verify
 from millrace_operator.decision.sentences import count
-from millrace_operator.decision.victims import idle_pods, least_busy_pods, starting_pods
+from millrace_operator.decision.victims import idle_pods, least_busy_pods, starting_pods, unstartable_pods
 from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import Reading, Unknown
 from millrace_operator.model.worker import Workers
@@ -104,15 +104,16 @@ def _cancel(memory: DrainMemory, scene: Scene) -> tuple[DrainMemory, tuple[Targe
 def _choose(memory: DrainMemory, scene: Scene, *, need: int) -> tuple[DrainMemory, list[Pod]]:
     if need <= 0:
         return replace(memory, nobody_idle_since=None), []
-    starting = starting_pods(scene, memory)[:need]
-    need -= len(starting)
+    unstartable = unstartable_pods(scene, memory)[:need]
+    # No ready pod can go before those that start, which will be idle then.
+    need = max(0, need - len(unstartable) - len(starting_pods(scene, memory)))
     if need == 0 or memory.deaf_until is not None:
-        return memory, starting
+        return memory, unstartable
     idle = idle_pods(scene, memory)[:need]
     if idle:
-        return replace(memory, nobody_idle_since=None), starting + idle
+        return replace(memory, nobody_idle_since=None), unstartable + idle
     memory = replace(memory, nobody_idle_since=memory.nobody_idle_since or scene.now)
-    return memory, starting + least_busy_pods(scene, memory)[:need]
+    return memory, unstartable + least_busy_pods(scene, memory)[:need]
 
 
 def _untold(victim: Victim | None, pod: Pod, scene: Scene) -> Target | None:
@@ -153,6 +154,8 @@ def _is_idle_pool(memory: DrainMemory, scene: Scene) -> bool:
     is_unheard = not any(scene.worker(pod) for pod in scene.live)
     if memory.queue_quiet_since is None or not (is_unheard or memory.deaf_until is not None):
         return False
+    if starting_pods(scene, memory):
+        return False
     return scene.now - memory.queue_quiet_since >= _quiet_seconds(scene)
 
 
@@ -171,8 +174,9 @@ def _why_not(memory: DrainMemory, scene: Scene) -> str:
         why = "answers" if memory.deaf_until is not None else "is heard"
         return f"no worker {why}, so the queue must be empty for {_quiet_seconds(scene):g} s first"
     busy = sum(1 for pod in scene.live if (worker := scene.worker(pod)) and not worker.is_idle)
-    starting = sum(1 for pod in scene.live if is_starting(pod, scene=scene, memory=memory))
-    silent = len(scene.live) - starting - sum(1 for pod in scene.live if scene.worker(pod))
+    starting = len(starting_pods(scene, memory))
+    silent = sum(1 for pod in scene.live if not scene.worker(pod) and not is_starting(pod, scene=scene, memory=memory))
     parts = [f"{count(busy, 'pod')} at work"] if busy else []
+    parts += [f"{count(starting, 'pod')} still starting"] if starting else []
     parts += [f"{count(silent, 'pod')} silent"] if silent > 0 else []
     return f"only idle pods go: {', '.join(parts)}" if parts else ""

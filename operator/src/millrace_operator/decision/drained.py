@@ -30,9 +30,12 @@ def is_harmless(pod: Pod, *, scene: Scene, memory: DrainMemory) -> bool:
     """Tell whether a pod can be removed as it is: nothing runs in it, and nothing will before it is gone."""
     if not is_starting(pod, scene=scene, memory=memory):
         return False
-    # A pod that is about to be ready takes a waiting task at once, maybe just before Kubernetes takes the pod.
-    is_far = pod.is_pending or pod.is_unschedulable
-    return is_far or (isinstance(scene.reading, QueueReading) and scene.reading.ready == 0)
+    if pod.is_unschedulable or pod.is_stuck:
+        return True
+    # A Python that starts as process 1 ignores SIGTERM. It may come up within its grace period, take a task, and be
+    # killed with it; so a pod that starts is waited for, until nobody would believe any more that it will come up.
+    is_overdue = scene.now - pod.created_at > scene.policy.drain_timeout_seconds
+    return is_overdue and isinstance(scene.reading, QueueReading) and scene.reading.ready == 0
 
 
 def listen(victim: Victim, worker: PodWorker | None) -> Victim:

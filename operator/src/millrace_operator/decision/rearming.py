@@ -6,7 +6,7 @@ from typing import Final
 
 from millrace_operator.decision.drain_memory import DrainEnd, DrainMemory, News, Target, Victim
 from millrace_operator.decision.drain_scene import Scene
-from millrace_operator.decision.victims import idle_pods, starting_pods
+from millrace_operator.decision.victims import idle_pods, unstartable_pods
 from millrace_operator.model.reading import Unknown
 
 RETRY_SECONDS: Final = 3.0
@@ -76,7 +76,7 @@ def _surplus(draining: list[Victim], memory: DrainMemory, scene: Scene) -> list[
 def _replaceable(kept: list[Victim], memory: DrainMemory, scene: Scene, *, need: int) -> list[Victim]:
     """List victims that are worse than pods that could go in their place: those that start, and those that are idle."""
     uids = {pod.uid for pod in scene.live if pod.is_ready}
-    spare_starting = len(starting_pods(scene, memory)) - need
+    spare_starting = len(unstartable_pods(scene, memory)) - need
     for_starting = [victim for victim in reversed(kept) if victim.uid in uids][: max(0, spare_starting)]
     busy = [victim for victim in kept if _keeps_working(victim, scene) and victim not in for_starting]
     spare_idle = len(idle_pods(scene, memory)) - max(0, -spare_starting)

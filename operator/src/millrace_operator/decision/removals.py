@@ -8,6 +8,7 @@ from typing import Final
 from millrace_operator.decision.drain_memory import DrainEnd, DrainMemory, DrainPlan, News, Removal, RemovedState
 from millrace_operator.decision.drain_scene import Scene
 from millrace_operator.decision.drained import is_confirmed_by_broker, is_drained, is_harmless, is_starting
+from millrace_operator.decision.victims import rank
 from millrace_operator.model.pool_state import Pod
 
 DELETION_COST: Final = -100
@@ -66,11 +67,9 @@ def _ripe(scene: Scene, memory: DrainMemory) -> tuple[Pod, ...]:
         drained = [pod for pod in drained if is_harmless(pod, scene=scene, memory=memory)]
     limit = scene.room - scene.nameless
     ripe = {pod.uid for pod in drained}
-    if any(not pod.is_ready and pod.uid not in ripe for pod in scene.live):
-        # Kubernetes would take that one before any ready pod, whatever it costs.
-        drained = [pod for pod in drained if not pod.is_ready]
-    drained.sort(key=lambda pod: pod.is_ready)
-    return tuple(drained[:limit])
+    # Kubernetes would take such a pod first, whatever another one costs.
+    blocking = [rank(pod) for pod in scene.live if pod.uid not in ripe]
+    return tuple(sorted((pod for pod in drained if rank(pod) <= min(blocking, default=rank(pod))), key=rank)[:limit])
 
 
 def _state(pod: Pod, scene: Scene, memory: DrainMemory) -> RemovedState:

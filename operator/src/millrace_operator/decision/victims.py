@@ -8,17 +8,28 @@ from typing import Final
 
 from millrace_operator.decision.drain_memory import DrainMemory
 from millrace_operator.decision.drain_scene import Scene
-from millrace_operator.decision.drained import is_harmless
+from millrace_operator.decision.drained import is_harmless, is_starting
 from millrace_operator.model.pool_state import Pod
 
 CONSOLIDATE_AFTER_SECONDS: Final = 15.0
 """All pods may be a little busy for ever (several slots, or a budget that gives less than the load needs)."""
 
 
+def rank(pod: Pod) -> tuple[bool, bool, bool]:
+    """Tell when Kubernetes takes a pod; only of pods of one rank the deletion cost says which goes first."""
+    return (not pod.is_unschedulable, not pod.is_pending, pod.is_ready)
+
+
 def starting_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
-    """List pods in which nothing runs yet nor will, in Kubernetes' order; of equals the youngest first."""
+    """List pods whose workers will come up: nobody can tell them yet to take no task."""
+    starting = (pod for pod in scene.live if is_starting(pod, scene=scene, memory=memory))
+    return [pod for pod in starting if not is_harmless(pod, scene=scene, memory=memory)]
+
+
+def unstartable_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
+    """List pods in which nothing runs nor will, in Kubernetes' order; of equals the youngest first."""
     found = [pod for pod in scene.live if is_harmless(pod, scene=scene, memory=memory)]
-    found.sort(key=lambda pod: (not pod.is_unschedulable, not pod.is_pending, -pod.created_at, pod.name))
+    found.sort(key=lambda pod: (rank(pod), -pod.created_at, pod.name))
     return [pod for pod in found if pod.uid not in memory.victims]
 
 

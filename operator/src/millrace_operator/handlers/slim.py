@@ -48,6 +48,11 @@ def slim_pod(body: Body) -> Body | None:
         },
         "status": _pick(status, ("phase", "podIP"))
         | {
+            key: [{"state": _slim_container_state(each)} for each in status[key]]
+            for key in ("initContainerStatuses", "containerStatuses")
+            if key in status
+        }
+        | {
             "conditions": [
                 _pick(each, ("type", "status", "reason", "message", "lastTransitionTime"))
                 for each in status.get("conditions") or ()
@@ -55,6 +60,10 @@ def slim_pod(body: Body) -> Body | None:
             ],
         },
     }
+
+
+def _slim_container_state(container: Mapping[str, Any]) -> Body:
+    return {name: _pick(state, ("reason",)) for name, state in (container.get("state") or {}).items()}
 
 
 def slim_prediction_job(body: Body) -> Body:

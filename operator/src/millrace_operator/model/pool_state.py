@@ -16,6 +16,8 @@ class Pod:
     """Seconds since the epoch; None: it is not ready."""
     is_pending: bool = False
     """No container of it runs yet (phase Pending)."""
+    is_stuck: bool = False
+    """None of its containers runs, and one of them cannot: no image, no configuration, or it fails again and again."""
     is_unschedulable: bool = False
     """The scheduler says that no node takes it."""
     unschedulable_message: str = ""

@@ -12,6 +12,21 @@ from millrace_operator.pools.workload import Key, Workload
 HOSTNAME_LIMIT: Final = 63
 """Longer names of pods are cut by the kubelet where they become the host name, and so Celery's node name."""
 POD_TEMPLATE_HASH: Final = "pod-template-hash"
+FAILURES_TO_START: Final = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "RunContainerError",
+    }
+)
+"""Why a container waits, where the kubelet has tried in vain (Kubernetes, pkg/kubelet)."""
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 WorkersByPod = Mapping[str, tuple[Worker, ...]]
@@ -35,6 +50,7 @@ def pod_of(body: Mapping[str, Any]) -> tuple[Key, Pod] | None:
         is_ready=is_ready,
         ready_since=_seconds(ready.get("lastTransitionTime")) if is_ready else None,
         is_pending=status.get("phase") == "Pending",
+        is_stuck=_is_stuck(status),
         is_unschedulable=is_unschedulable,
         unschedulable_message=str(scheduled.get("message", "")) if is_unschedulable else "",
         is_terminating="deletionTimestamp" in metadata,
@@ -104,6 +120,13 @@ def _owners(metadata: Mapping[str, Any]) -> tuple[str, str]:
         if owner.get("kind") == "ReplicaSet" and template and name.endswith(f"-{template}"):
             return name.removesuffix(f"-{template}"), name
     return "", ""
+
+
+def _is_stuck(status: Mapping[str, Any]) -> bool:
+    containers = [each.get("state") or {} for each in status.get("containerStatuses") or ()]
+    before = [each.get("state") or {} for each in status.get("initContainerStatuses") or ()]
+    reasons = {(state.get("waiting") or {}).get("reason") for state in (*before, *containers)}
+    return not any("running" in state for state in containers) and not FAILURES_TO_START.isdisjoint(reasons)
 
 
 def _seconds(text: str | None) -> float | None:

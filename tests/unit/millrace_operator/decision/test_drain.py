@@ -227,29 +227,100 @@ def test_consumers_that_do_not_belong_to_the_pool_are_no_obstacle() -> None:
     assert 1 == pool.asked
 
 
-def test_pods_that_start_go_first_and_need_no_drain() -> None:
+def test_a_pod_that_starts_is_drained_once_its_worker_can_be_told() -> None:
     pool = world(pods=2)
     pool.step(4, seconds=0.25)
 
     plan = pool.step(2, seconds=1)
+    assert () == plan.mark
+    assert "2 pods still starting" in pool.step(2, seconds=1).holds
+    pool.steps(2, seconds=10)
+
+    assert 2 == pool.asked
+    assert [] == pool.interrupted
+
+
+def test_pods_that_work_or_could_go_on_while_enough_others_start() -> None:
+    pool = world(pods=2)
+    pool.start_seconds = 40
+    pool.run_task("pod-1", seconds=60)
+    pool.step(4)
+
+    pool.steps(2, seconds=35)
+
+    assert {"pod-1", "pod-2"} == pool.consuming
+    assert set() == pool.draining
+
+
+def test_no_ready_pod_goes_while_kubernetes_would_take_one_that_starts_in_its_place() -> None:
+    pool = world(pods=3)
+    pool.start_seconds = 30
+    pool.step(4, seconds=0.25)
+
+    pool.steps(1, seconds=25)
+    assert 4 == pool.asked
+    pool.steps(1, seconds=15)
+
+    assert 1 == pool.asked
+    assert [] == pool.interrupted
+
+
+def test_pods_that_cannot_start_go_first_and_need_no_drain() -> None:
+    pool = world(pods=2)
+    pool.step(4, seconds=0.25)
+    pool.pods["pod-3"].cannot_start = True
+    pool.pods["pod-4"].is_unschedulable = True
+
+    plan = pool.step(2, seconds=1)
 
     assert {"pod-3", "pod-4"} == {pod.name for pod in plan.mark}
-    assert 2 == pool.asked
     assert set() == {target.pod.name for target in plan.cancel}
     pool.step(2)
     assert {RemovedState.STARTING: 2} == removed_by_state(pool)
 
 
-def test_a_pod_about_to_be_ready_is_not_removed_while_tasks_wait_for_it() -> None:
-    pool = world(pods=1)
-    pool.run_task("pod-1", seconds=60)
-    pool.step(2, seconds=2.5)
-    pool.waiting = 1
+def test_a_pod_that_fails_again_and_again_is_no_reason_to_lose_one_that_starts() -> None:
+    starts = Pod(name="starts", uid="starts", created_at=0.0, is_pending=True)
+    fails = Pod(name="fails", uid="fails", created_at=0.0, is_stuck=True)
+    reading = QueueReading(read_at=9.0, ready=0, unacked=0, consumers=0)
 
-    plan = pool.step(1, seconds=0.25)
+    plan, _ = plan_drain(
+        desired=1,
+        state=PoolState(asked=2),
+        pods=(starts, fails),
+        workers={},
+        reading=reading,
+        policy=POLICY,
+        memory=None,
+        now=9.0,
+    )
 
-    assert () == plan.mark
+    # Kubernetes takes pending pods before running ones.
     assert plan.removal is None
+
+
+def test_a_pod_that_starts_for_longer_than_a_drain_may_take_goes_if_no_task_waits() -> None:
+    pool = world(pods=1)
+    pool.start_seconds = 1000
+    pool.step(2)
+
+    pool.steps(1, seconds=58)
+    assert 2 == pool.asked
+    pool.steps(1, seconds=4)
+
+    assert 1 == pool.asked
+
+
+def test_a_pod_that_starts_for_too_long_stays_while_tasks_wait_for_it() -> None:
+    pool = world(pods=1)
+    pool.run_task("pod-1", seconds=100)
+    pool.start_seconds = 1000
+    pool.waiting = 1
+    pool.step(2)
+
+    pool.steps(1, seconds=70)
+
+    assert 2 == pool.asked
 
 
 def test_pods_that_kubernetes_is_about_to_take_are_not_sent_back_to_work() -> None:

@@ -16,6 +16,10 @@ def wrote_replicas(manager: str, time: str) -> dict[str, Any]:
     return {"manager": manager, "time": time, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
 
 
+def waits(reason: str) -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": "many lines"}}
+
+
 def a_pod(**metadata: Any) -> dict[str, Any]:
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "digits-5c7", "uid": "x", "controller": True}
     return {
@@ -33,7 +37,7 @@ def a_pod(**metadata: Any) -> dict[str, Any]:
             "phase": "Running",
             "podIP": "10.0.0.1",
             "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:03Z"}],
-            "containerStatuses": ["many lines"],
+            "containerStatuses": [{"state": waits("ImagePullBackOff"), "imageID": "many lines"}],
         },
     }
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
 from loop_cluster import START, raw_pod, worker_in
 
+from millrace_operator.model.pool_state import Pod
 from millrace_operator.pools.pods import pod_of, state_of, workers_by_pod
 from millrace_operator.pools.workload import Workload
 
@@ -15,6 +17,16 @@ def state(*bodies: Any, heard: tuple[Any, ...] = (), partly_updated: bool = Fals
     pods = tuple(found[1] for found in map(pod_of, bodies) if found is not None)
     workload = Workload(asked=3, existing=9, ready=9, is_partly_updated=partly_updated)
     return state_of(workload, pods, workers_by_pod({each.node: each for each in heard}), asked=3)
+
+
+def the_pod(body: Any) -> Pod:
+    found = pod_of(body)
+    assert found is not None
+    return found[1]
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason}}}
 
 
 def test_a_pod_belongs_to_the_deployment_that_its_replica_set_is_named_after() -> None:
@@ -50,6 +62,32 @@ def test_pods_are_ready_starting_draining_or_without_a_place() -> None:
     assert (4, 1, 1, 1) == (one.existing, one.ready, one.draining, one.unschedulable)
     assert (START + 5,) == one.starting_since
     assert one.unschedulable_message == "no node"
+
+
+@pytest.mark.parametrize(
+    ("containers", "before"),
+    [
+        (("ImagePullBackOff",), ()),
+        (("CreateContainerConfigError",), ()),
+        (("CrashLoopBackOff",), ()),
+        (("PodInitializing",), ("ErrImagePull",)),
+    ],
+)
+def test_a_pod_is_stuck_whose_container_cannot_start(containers: tuple[str, ...], before: tuple[str, ...]) -> None:
+    body = raw_pod("a", ready=False)
+    body["status"] |= {"containerStatuses": [waiting(reason) for reason in containers]}
+    body["status"] |= {"initContainerStatuses": [waiting(reason) for reason in before]}
+
+    assert the_pod(body).is_stuck
+
+
+def test_a_pod_is_not_stuck_that_pulls_its_image_or_runs_a_container_beside_one_that_fails() -> None:
+    pulls, runs = raw_pod("a", ready=False), raw_pod("b", ready=False)
+    pulls["status"]["containerStatuses"] = [waiting("ContainerCreating")]
+    runs["status"]["containerStatuses"] = [waiting("CrashLoopBackOff"), {"state": {"running": {}}}]
+
+    assert not the_pod(pulls).is_stuck
+    assert not the_pod(runs).is_stuck
 
 
 def test_busy_are_the_pods_whose_workers_run_a_task() -> None:

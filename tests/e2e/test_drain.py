@@ -4,15 +4,19 @@ Its pods have a grace period of 2 s and its tasks take longer, so that each work
 task would begin a second time.
 """
 
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import web
 from installation import Platform
 from kubectl import Resource
 from waiters import wait_until
+
+from millrace_contracts.metrics import VICTIMS
 
 NAME: Final = "adopted"
 APP: Final = Path(__file__).with_name("adopted_app.py")
@@ -164,6 +168,29 @@ def test_idle_pods_go_and_the_one_with_a_long_task_stays(adopted: Platform) -> N
     events = _events(adopted)
     assert "Normal Draining" in events
     assert "OtherPodRemoved" not in events
+
+
+def _taken_while_they_started(platform: Platform) -> float:
+    (operator,) = platform.component("operator")
+    with platform.kubectl.port_forward(f"pod/{operator['metadata']['name']}", 8080) as url:
+        samples = re.findall(rf"^{VICTIMS.name}{{(.*)}} (\S+)$", web.get(f"{url}/metrics").body, re.MULTILINE)
+    return sum(float(number) for labels, number in samples if f'pool="{NAME}"' in labels and '"starting"' in labels)
+
+
+def test_pods_that_start_stay_until_their_workers_can_be_told_to_take_no_task(adopted: Platform) -> None:
+    impatient = {"objective": {"waitSeconds": 1}}
+    adopted.kubectl.apply(_pool(**impatient))
+    tasks = {_name("brief"): 0.1 for _ in range(MOST)}
+    _publish(adopted, tasks)
+    wait_until(lambda: len(adopted.pods(NAME)) == MOST, what="the pods to start", explain=adopted.describe)
+
+    # Three of them are too many before they are ready. Celery is process 1 in them: it would not hear SIGTERM.
+    adopted.kubectl.apply(_pool(**impatient, maxReplicas=1))
+    _wait_for_end(adopted, tasks)
+    adopted.wait_for_pool_at(0, pool=NAME)
+
+    assert _once(tasks) == _journal(adopted, tasks)
+    assert 0 == _taken_while_they_started(adopted)
 
 
 def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: Platform) -> None:

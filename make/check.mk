@@ -26,10 +26,12 @@ format: setup ## Format the code and fix what ruff can fix
 
 .PHONY: test-unit
 test-unit: setup ## Unit tests: no network, no containers, under 30 s
+	@local/test-needs.sh
 	$(PYTEST) $(IN_PARALLEL) tests/unit
 
 .PHONY: test-integration
 test-integration: setup docker build-images ## Against real RabbitMQ, Redis, Triton, Kafka and others in containers
+	@local/test-needs.sh
 	@local/java-servers.sh all
 	$(PYTEST) $(WAITING_IN_PARALLEL) tests/integration
 

@@ -74,13 +74,13 @@ def _surplus(draining: list[Victim], memory: DrainMemory, scene: Scene) -> list[
 
 
 def _replaceable(kept: list[Victim], memory: DrainMemory, scene: Scene, *, need: int) -> list[Victim]:
-    """List victims that are worse than pods that could go in their place: those that start, and those that are idle."""
+    """List victims that are worse than pods that could go in their place: those that cannot start, and idle ones."""
     uids = {pod.uid for pod in scene.live if pod.is_ready}
-    spare_starting = len(unstartable_pods(scene, memory)) - need
-    for_starting = [victim for victim in reversed(kept) if victim.uid in uids][: max(0, spare_starting)]
-    busy = [victim for victim in kept if _keeps_working(victim, scene) and victim not in for_starting]
-    spare_idle = len(idle_pods(scene, memory)) - max(0, -spare_starting)
-    return for_starting + busy[: max(0, spare_idle)]
+    spare_unstartable = len(unstartable_pods(scene, memory)) - need
+    for_unstartable = [victim for victim in reversed(kept) if victim.uid in uids][: max(0, spare_unstartable)]
+    busy = [victim for victim in kept if _keeps_working(victim, scene) and victim not in for_unstartable]
+    spare_idle = len(idle_pods(scene, memory)) - max(0, -spare_unstartable)
+    return for_unstartable + busy[: max(0, spare_idle)]
 
 
 def _keeps_working(victim: Victim, scene: Scene) -> bool:

@@ -170,11 +170,12 @@ def _why_not(memory: DrainMemory, scene: Scene) -> str:
         return scene.reading.message
     if memory.victims:
         return f"{count(len(memory.victims), 'pod')} must first hold no task"
-    if memory.deaf_until is not None or not any(scene.worker(pod) for pod in scene.live):
+    starting = len(starting_pods(scene, memory))
+    is_unheard = not starting and not any(scene.worker(pod) for pod in scene.live)
+    if memory.deaf_until is not None or is_unheard:
         why = "answers" if memory.deaf_until is not None else "is heard"
         return f"no worker {why}, so the queue must be empty for {_quiet_seconds(scene):g} s first"
     busy = sum(1 for pod in scene.live if (worker := scene.worker(pod)) and not worker.is_idle)
-    starting = len(starting_pods(scene, memory))
     silent = sum(1 for pod in scene.live if not scene.worker(pod) and not is_starting(pod, scene=scene, memory=memory))
     parts = [f"{count(busy, 'pod')} at work"] if busy else []
     parts += [f"{count(starting, 'pod')} still starting"] if starting else []

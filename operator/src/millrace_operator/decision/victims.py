@@ -23,7 +23,8 @@ def rank(pod: Pod) -> tuple[bool, bool, bool]:
 def starting_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:
     """List pods whose workers will come up: nobody can tell them yet to take no task."""
     starting = (pod for pod in scene.live if is_starting(pod, scene=scene, memory=memory))
-    return [pod for pod in starting if not is_harmless(pod, scene=scene, memory=memory)]
+    up_soon = (pod for pod in starting if not is_harmless(pod, scene=scene, memory=memory))
+    return [pod for pod in up_soon if pod.uid not in memory.victims]
 
 
 def unstartable_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:

@@ -240,6 +240,13 @@ def test_a_pod_that_starts_is_drained_once_its_worker_can_be_told() -> None:
     assert [] == pool.interrupted
 
 
+def test_a_pool_whose_first_pods_start_says_what_it_waits_for() -> None:
+    pool = world(pods=0)
+    pool.step(3)
+
+    assert "only idle pods go: 3 pods still starting" == pool.step(0).holds
+
+
 def test_pods_that_work_or_could_go_on_while_enough_others_start() -> None:
     pool = world(pods=2)
     pool.start_seconds = 40

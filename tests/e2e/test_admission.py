@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
+from admission import Server, dry_run, refusal
 from commands import PROJECT_ROOT, CommandError
 from kubectl import Kubectl, Resource
 
@@ -21,7 +21,6 @@ CRDS = PROJECT_ROOT / "manifests" / "crds"
 SAMPLES = sorted((PROJECT_ROOT / "manifests" / "samples").glob("*.yaml"))
 CLAIM = {"claimName": "digits", "path": "in.jsonl"}
 FILE = {"persistentVolumeClaim": CLAIM}
-PLURALS = {"PredictionJob": "predictionjobs", "WorkerPool": "workerpools"}
 Change = Callable[[Any], Any]
 
 
@@ -33,14 +32,6 @@ def kubectl() -> Iterator[Kubectl]:
     kubectl.run("create", "namespace", kubectl.namespace)
     yield kubectl
     kubectl.run("delete", "namespace", kubectl.namespace, timeout_seconds=180)
-
-
-class Server(httpx.Client):
-    """The API server, for one namespace; a kubectl process for each question would take three times as long."""
-
-    def __init__(self, url: str, namespace: str) -> None:
-        super().__init__(base_url=url, timeout=60.0)
-        self.namespace = namespace
 
 
 @pytest.fixture(scope="module")
@@ -92,34 +83,6 @@ def without_field(resource: Resource, field: str) -> Resource:
     changed = copy.deepcopy(resource)
     del changed["spec"][field]
     return changed
-
-
-def ask(server: Server, resource: Resource) -> httpx.Response:
-    """Let the API server check and complete an object without keeping it, as `kubectl apply` does."""
-    group, plural = resource["apiVersion"], PLURALS[resource["kind"]]
-    return server.patch(
-        f"/apis/{group}/namespaces/{server.namespace}/{plural}/{resource['metadata']['name']}",
-        params={"dryRun": "All", "fieldManager": "kubectl", "fieldValidation": "Strict", "force": "true"},
-        headers={"Content-Type": "application/apply-patch+yaml"},
-        content=json.dumps(resource),
-    )
-
-
-def dry_run(server: Server, resource: Resource) -> Resource:
-    """Answer an object as the API server completes it."""
-    answer = ask(server, resource)
-    assert answer.is_success, answer.text
-    completed: Resource = answer.json()
-    return completed
-
-
-def refusal(server: Server, resource: Resource) -> str:
-    """Apply an object that must be refused and return what the user is told."""
-    answer = ask(server, resource)
-    # What does not fit the schema is answered with 500.
-    assert answer.is_error, answer.text
-    message: str = answer.json()["message"]
-    return message
 
 
 @pytest.mark.parametrize(

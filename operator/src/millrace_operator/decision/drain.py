@@ -154,6 +154,7 @@ def _is_idle_pool(memory: DrainMemory, scene: Scene) -> bool:
     is_unheard = not any(scene.worker(pod) for pod in scene.live)
     if memory.queue_quiet_since is None or not (is_unheard or memory.deaf_until is not None):
         return False
+    # Which pods go is not chosen here: Kubernetes would take those that start first.
     if starting_pods(scene, memory):
         return False
     return scene.now - memory.queue_quiet_since >= _quiet_seconds(scene)

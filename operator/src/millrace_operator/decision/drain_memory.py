@@ -17,6 +17,7 @@ class RemovedState(StrEnum):
 
     IDLE = "idle"
     STARTING = "starting"
+    """It could not start, or has not for so long that nobody waits for it."""
     BUSY = "busy"
     OTHER = "other"
     """Idle, but not the pod that was chosen."""

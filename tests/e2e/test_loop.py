@@ -112,16 +112,21 @@ def _predict(gateway: httpx.Client, model: str, inputs: dict[str, Any]) -> dict[
 
 
 def test_a_prediction_waits_for_a_pool_without_pods_and_an_equal_one_comes_from_the_cache(
-    gateway: httpx.Client, users: Producer, scheduled: str
+    platform: Platform, gateway: httpx.Client, users: Producer, scheduled: str
 ) -> None:
     # Both pools are asked for at the same time, here and by those.
     assert all((users, scheduled))
 
     first = _predict(gateway, "digits", SCAN)
-    second = _predict(gateway, "digits", SCAN)
+    # A cache that was slower than 250 ms just then was left alone: whoever asks once more finds it.
+    equal = wait_until(
+        lambda: (again := _predict(gateway, "digits", SCAN))["cached"] and again,
+        what="an equal prediction to come from the cache",
+        explain=platform.describe,
+    )
 
-    assert (False, True) == (first["cached"], second["cached"])
-    assert first["outputs"] == second["outputs"]
+    assert not first["cached"]
+    assert first["outputs"] == equal["outputs"]
 
 
 def test_the_gateway_refuses_whoever_has_no_key(gateway: httpx.Client) -> None:

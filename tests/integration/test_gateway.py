@@ -14,6 +14,7 @@ import tritonclient.http as triton_http
 from containers import Container, free_port
 from gateway_process import ADMIN_KEY, PREDICT_KEY, GatewayProcess
 from httpx_sse import connect_sse
+from patient_cache import patient
 from triton_counts import asked
 from waiters import wait_until
 from worker_jobs import Platform
@@ -69,7 +70,7 @@ def front(
 ) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("gateway")
     platform = make_platform(folder)
-    cache_url = f"redis://127.0.0.1:{cache.ports[6379]}/0"
+    cache_url = patient(f"redis://127.0.0.1:{cache.ports[6379]}/0")
     queues = {"queue": platform.queue, "batchQueue": f"{platform.queue}-nobody"}
     config = {
         "models": [

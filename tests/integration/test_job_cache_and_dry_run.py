@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 from containers import Container
+from patient_cache import patient
 from triton_counts import NOTHING, Asked, asked
 from worker_jobs import Job, Platform, claim_output
 
@@ -29,7 +30,7 @@ def pool(make_platform: Callable[[Path], Platform], tmp_path_factory: pytest.Tem
     """A pool that has a cache, which no other test uses."""
     platform = make_platform(tmp_path_factory.mktemp("cached"))
     try:
-        platform.worker(MILLRACE_CACHE_URL=cache_url(platform))
+        platform.worker(MILLRACE_CACHE_URL=patient(cache_url(platform)))
         yield platform
     finally:
         platform.close()

@@ -11,6 +11,7 @@ import pytest
 from deadly_records import DEADLY
 from kafka import Kafka
 from kombu import Connection, Queue
+from patient_cache import patient
 from predictions import prediction_task, read_answer, send_predictions, send_task, wait_for_answer
 from waiters import wait_until
 from worker_jobs import Platform
@@ -36,7 +37,7 @@ def pool(
     platform = make_platform(tmp_path_factory.mktemp("predictions"))
     try:
         platform.worker(
-            MILLRACE_CACHE_URL=platform.redis_url.replace("/0", "/1"),
+            MILLRACE_CACHE_URL=patient(platform.redis_url.replace("/0", "/1")),
             MILLRACE_TASK_MODULES="deadly_records",
             PYTHONPATH=str(Path(__file__).parents[1] / "support"),
             MILLRACE_KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,

@@ -38,7 +38,7 @@ class PredictionCache:
 
     @classmethod
     def connect(cls, url: str) -> "PredictionCache":
-        """Make the cache at this address; without one, nothing is stored."""
+        """Make the cache at this address, whose options go before these; without one, nothing is stored."""
         if not url:
             return cls(None)
         return cls(

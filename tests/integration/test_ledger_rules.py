@@ -330,7 +330,6 @@ def test_whatever_dies_every_shard_counts_once_and_the_job_can_end(port: int) ->
         settings=settings(
             max_examples=60,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),

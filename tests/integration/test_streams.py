@@ -41,7 +41,7 @@ def counts(client: redis_client.Redis, stream: str) -> dict[str, str]:
     return dict(found)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ranges, min_size=1, max_size=12))
 def test_overlapping_batches_and_replays_count_each_event_once(
     client: redis_client.Redis, batches: list[tuple[int, int]]

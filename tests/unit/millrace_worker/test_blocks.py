@@ -24,7 +24,7 @@ def signature(*, dims: tuple[int, ...] = (-1,), max_batch_size: int = 8) -> Mode
     return ModelSignature(name="m", requested_version="", inputs=inputs, max_batch_size=max_batch_size)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(values=st.lists(VALUES, max_size=30), rows=st.integers(1, 8), batches=st.booleans())
 def test_each_record_is_in_one_block_with_its_own_numbers_or_refused(
     values: list[Any], rows: int, *, batches: bool

@@ -45,7 +45,7 @@ def one_by_one(records: list[dict[str, Any]], signature: ModelSignature, *, take
     return codec.join(rows, signature) if len({codec.shape_of(row) for row in rows}) == 1 else None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     datatype=st.sampled_from(sorted(NUMPY_TYPES)),
     dims=DIMS,
@@ -67,7 +67,7 @@ def test_together_is_as_one_by_one_or_left_to_it(
         np.testing.assert_array_equal(expected["x"], together["x"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     datatype=st.sampled_from(sorted(NUMPY_TYPES)),
     dims=DIMS,

@@ -51,7 +51,7 @@ def failed(outcomes: dict[int, Outcome]) -> dict[int, int]:
     return {i: outcome.attempts for i, outcome in outcomes.items() if isinstance(outcome, NotPredicted)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), count=st.integers(8, 40), size=st.integers(1, 8), retries=st.integers(0, 2))
 def test_only_the_records_that_hold_the_model_up_fail_and_only_they_spend_retries(
     data: st.DataObject, count: int, size: int, retries: int

@@ -61,7 +61,7 @@ def run(model: Model, count: int = 10, size: int = 4) -> dict[int, engine.Outcom
     return predict(batches_of(count, size), send=model.send, limits=LIMITS, pace=PACE)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(count=st.integers(1, 40), size=st.integers(1, 16), data=st.data())
 def test_exactly_the_bad_records_fail_and_all_others_are_predicted(count: int, size: int, data: st.DataObject) -> None:
     positions = st.integers(0, count - 1)
@@ -328,7 +328,7 @@ def test_nothing_more_is_sent_once_the_caller_has_given_up(monkeypatch: pytest.M
     assert 1 == len(sent)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(bad=st.sets(st.integers(0, 19), max_size=5), size=st.integers(1, 8))
 def test_the_same_input_has_the_same_outcome_whatever_the_batches(bad: set[int], size: int) -> None:
     assert run(Model(rejects=bad), 20, size) == run(Model(rejects=bad), 20, 4)

@@ -38,14 +38,13 @@ def ticks(scheduled: ScheduleEntry, after: float) -> Iterator[float]:
         yield after
 
 
-@settings(deadline=None)
 @given(cron=crons, zone=zones, after=instants)
 @example(cron="30 2 * * *", zone="Europe/Berlin", after=datetime(2026, 10, 25, 1, 10, tzinfo=UTC).timestamp())
 def test_the_next_moment_is_always_later(cron: str, zone: str, after: float) -> None:
     assert moments.next_after(entry(cron=cron, zone=zone), after) > after
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(cron=crons, zone=zones, day=st.dates(datetime(2025, 1, 1).date(), datetime(2027, 6, 1).date()))  # noqa: DTZ001 - dates
 def test_moments_are_those_of_debians_cron(cron: str, zone: str, day: datetime) -> None:
     start = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone))
@@ -62,7 +61,7 @@ def test_what_names_an_hour_runs_once_a_day_also_when_clocks_change(cron: str, z
     assert [found[0] + timedelta(days=n) for n in range(400)] == found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cron=crons, zone=zones, after=instants, pause=st.floats(min_value=0, max_value=20 * 86_400))
 def test_of_what_was_missed_the_newest_is_sent(cron: str, zone: str, after: float, pause: float) -> None:
     scheduled, until = entry(cron=cron, zone=zone), after + pause

@@ -80,7 +80,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(values=st.lists(VALUES, max_size=20), rows=st.integers(1, 8), batches=st.booleans())
 def test_every_record_has_one_outcome_and_its_own(values: list[Any], rows: int, *, batches: bool) -> None:
     outcome = outcome_of(work_of(given_of(values), rows=rows if batches else 1, batches=batches))
@@ -93,7 +93,7 @@ def test_every_record_has_one_outcome_and_its_own(values: list[Any], rows: int, 
     assert sorted(result.line for result in outcome.results) == [result.line for result in outcome.results]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(values=st.lists(VALUES, max_size=20), rows=st.integers(1, 8), batches=st.booleans())
 def test_text_that_is_made_while_answers_are_awaited_is_that_of_all_results(
     values: list[Any], rows: int, *, batches: bool

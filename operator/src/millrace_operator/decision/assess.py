@@ -151,15 +151,10 @@ def _delay(policy: PoolPolicy, cold_start_seconds: float) -> float:
 
 
 def _needs(sight: Sight, *, most_for_arrivals: int | None) -> Demand:
-    if sight.rates is None:
+    size, rates = (law.demand_of_first_tasks, sight.first_rates) if sight.rates is None else (law.demand, sight.rates)
+    if rates is None:
         return law.slot_for_each_task(sight.work, concurrency=sight.policy.concurrency)
-    return law.demand(
-        sight.work,
-        rates=sight.rates,
-        supply=sight.supply,
-        policy=sight.policy,
-        most_for_arrivals=most_for_arrivals,
-    )
+    return size(sight.work, rates=rates, supply=sight.supply, policy=sight.policy, most_for_arrivals=most_for_arrivals)
 
 
 def _already_starting(sight: Sight) -> int:

@@ -6,6 +6,7 @@ from typing import Final
 
 from millrace_operator.api.worker_pool import Objective, PoolPolicy
 from millrace_operator.decision.history import History, mark_before
+from millrace_operator.decision.lateness import comes_too_late
 from millrace_operator.decision.staffing import slots_for_load
 from millrace_operator.decision.supply import Supply
 
@@ -72,6 +73,17 @@ def slot_for_each_task(work: Work, *, concurrency: int) -> Demand:
         due=_pods(work.due, concurrency),
         running=_pods(work.running, concurrency),
     )
+
+
+def demand_of_first_tasks(
+    work: Work, *, rates: Rates, supply: Supply, policy: PoolPolicy, most_for_arrivals: int | None = None
+) -> Demand:
+    """Size a pool of which few tasks have ended: what they say spares slots, and never asks for more."""
+    each = slot_for_each_task(work, concurrency=supply.concurrency)
+    backlog = _backlog(
+        work, rates=rates, supply=supply, objective=policy.objective, most_for_arrivals=most_for_arrivals
+    )
+    return replace(each, backlog=min(each.backlog, backlog))
 
 
 def demand(
@@ -143,9 +155,9 @@ def backlog_replicas(work: Work, *, rates: Rates, supply: Supply, objective: Obj
 
 def _deadline(cold: float, objective: Objective) -> float:
     """By when waiting tasks are to start: within the objective where new pods can do it, else soon after those are."""
-    if cold < objective.wait_seconds:
-        return max(MARGIN * objective.wait_seconds, (cold + objective.wait_seconds) / 2)
-    return cold + LATE_SHARE * objective.wait_seconds
+    if comes_too_late(cold, objective):
+        return cold + LATE_SHARE * objective.wait_seconds
+    return max(MARGIN * objective.wait_seconds, (cold + objective.wait_seconds) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

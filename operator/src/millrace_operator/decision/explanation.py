@@ -63,7 +63,13 @@ def _reason(sight: Sight, found: Found) -> Reason:  # noqa: PLR0911 - in the ord
 
 def _why(sight: Sight, found: Found, reason: Reason) -> str:  # noqa: C901, PLR0911 - one sentence a reason
     policy, floor, due = sight.policy, found.floor, sight.work.due
-    work = work_in_words(sight.work, sight.estimates, concurrency=policy.concurrency)
+    first = sight.first_rates
+    work = work_in_words(
+        sight.work,
+        sight.estimates,
+        concurrency=policy.concurrency,
+        first_seconds=None if first is None else first.service_seconds,
+    )
     terms = terms_in_words(policy.objective, sight.estimates)
     delay = seconds(found.delay_seconds)
     match reason:

@@ -13,6 +13,7 @@ from typing import Final
 
 from millrace_operator.api.worker_pool import Objective
 from millrace_operator.decision.beyond_record import factor_beyond_record
+from millrace_operator.decision.lateness import comes_too_late, wait_for_a_start
 
 REMEMBERED_GAPS: Final = 12
 LEAST_GAPS: Final = 3
@@ -24,8 +25,6 @@ LATE_SHARE: Final = 0.25
 """A start that exceeds the objective by this share of it makes tasks late, whatever else is done."""
 INDIFFERENCE: Final = 1.5
 """Of times to stay that cost about the same the longest is taken: a late task is a broken promise."""
-DECISION_SECONDS: Final = 1.0
-"""From the arrival of a task to the decision to start a pod for it."""
 UNPREPARED_SHARE: Final = 0.4
 """Of the tasks that may be late, the share that bursts larger and gaps longer than ever before may take."""
 SILENCE: Final = 7.0
@@ -80,10 +79,10 @@ class Prices:
 
 def prices(*, cold_start_seconds: float, objective: Objective) -> Prices:
     """Price a start: its own time; where it makes tasks late, up to ten times that, by how late they are."""
-    cold, wait = cold_start_seconds + DECISION_SECONDS, objective.wait_seconds
+    cold, wait = wait_for_a_start(cold_start_seconds), objective.wait_seconds
     lateness = max(0.0, cold - wait) / wait
     other = cold * min(WEIGHT_OF_A_MISS, 1 + WEIGHT_OF_A_MISS / 2 * lateness)
-    first = cold * WEIGHT_OF_A_MISS if cold >= wait else other
+    first = cold * WEIGHT_OF_A_MISS if comes_too_late(cold_start_seconds, objective) else other
     return Prices(
         first=first,
         other=other,

@@ -31,8 +31,11 @@ def _two_digits(value: float) -> str:
     return f"{value:.1f}" if value < _TENTHS_BELOW and value != round(value) else f"{value:,.0f}"
 
 
-def work_in_words(work: Work, estimates: Estimates, *, concurrency: int) -> str:
-    """Say what there is to do: "96 tasks of 5.1 s wait, 3 run and 2.4/s arrive"."""
+def work_in_words(work: Work, estimates: Estimates, *, concurrency: int, first_seconds: float | None = None) -> str:
+    """Say what there is to do: "96 tasks of 5.1 s wait, 3 run and 2.4/s arrive".
+
+    `first_seconds` is what a task is taken to last while few have ended.
+    """
     arrivals = estimates.arrivals_per_second
     arriving = f" and {rate(arrivals)} arrive" if arrivals else ""
     if not work.waiting and not work.running:
@@ -43,8 +46,13 @@ def work_in_words(work: Work, estimates: Estimates, *, concurrency: int) -> str:
     running = f"{work.running:,} {'runs' if work.running == 1 else 'run'}"
     parts = f"{waiting if work.waiting else f'no task{length} waits'}, {running}{arriving}"
     slots = "" if concurrency == 1 else f", {concurrency:,} slots a pod"
-    unknown = "; how long a task takes is not known yet, so each has a slot" if not length and work.waiting else ""
-    return f"{parts}{slots}{unknown}"
+    return f"{parts}{slots}{_of_unknown_time(first_seconds) if not length and work.waiting else ''}"
+
+
+def _of_unknown_time(first_seconds: float | None) -> str:
+    if first_seconds is None:
+        return "; how long a task takes is not known yet, so each has a slot"
+    return f"; few tasks have ended so far, so each is taken to last {seconds(first_seconds)}"
 
 
 def terms_in_words(objective: Objective, estimates: Estimates) -> str:

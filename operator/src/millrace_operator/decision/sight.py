@@ -9,10 +9,12 @@ from millrace_operator.decision.estimation import (
     Arrivals,
     arrival_rate,
     cautious_service_seconds,
+    first_service_seconds,
     service_seconds,
 )
 from millrace_operator.decision.history import History, extend, forget_when_old
 from millrace_operator.decision.known_future import MARGIN_SECONDS, look_ahead, tasks_due
+from millrace_operator.decision.lateness import comes_too_late
 from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, Memory
 from millrace_operator.decision.supply import Supply, supply_of
 from millrace_operator.decision.waits import oldest_wait
@@ -33,6 +35,8 @@ class Sight:
     """Where the tasks that come due are known from."""
     rates: Rates | None
     """None until it is known how long a task takes."""
+    first_rates: Rates | None
+    """What the first tasks that ended say, until then; None before one did."""
     cold_start_seconds: float
     """Measured, or assumed until it is."""
     supply: Supply
@@ -54,7 +58,7 @@ def look(
     history = forget_when_old(extend(memory.history, reading, service_seconds=memory.service_seconds), now=now)
     measured = service_seconds(history)
     service = memory.service_seconds if measured is None else measured
-    planned = service if measured is None else cautious_service_seconds(history, measured)
+    first = first_service_seconds(history) if service is None else None
     cold = memory.cold_start_seconds
     assumed = DEFAULT_COLD_START_SECONDS if cold is None else cold
     arrivals = arrival_rate(history)
@@ -83,14 +87,24 @@ def look(
         oldest_wait_seconds=oldest_wait(history, waiting=reading.ready),
         wait_seconds=_wait(work, service, supply),
     )
+
+    def planned(seconds: float | None) -> float | None:
+        # Caution guards the objective: where a new pod comes too late for it, a longer plan only starts more of them.
+        is_late = comes_too_late(assumed, policy.objective)
+        return seconds if seconds is None or is_late else cautious_service_seconds(history, seconds)
+
+    def rates(seconds: float | None) -> Rates | None:
+        if seconds is None:
+            return None
+        return _rates(history, arrivals, work, service_seconds=seconds, cold_start_seconds=assumed)
+
     sight = Sight(
         policy=policy,
         state=state,
         work=work,
         due_source=source,
-        rates=None
-        if planned is None
-        else _rates(history, arrivals, work, service_seconds=planned, cold_start_seconds=assumed),
+        rates=rates(service if measured is None else planned(measured)),
+        first_rates=rates(planned(first)),
         cold_start_seconds=assumed,
         supply=supply,
         estimates=estimates,

@@ -17,13 +17,13 @@ def test_few_that_were_seen_say_little_of_the_next(seen: int, factor: float) -> 
     assert factor == pytest.approx(factor_beyond_record(seen, exceeded_share=0.05), rel=0.01)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 60), shares)
 def test_one_more_that_was_seen_never_asks_for_more(seen: int, share: float) -> None:
     assert factor_beyond_record(seen + 1, exceeded_share=share) <= factor_beyond_record(seen, exceeded_share=share)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 60), shares)
 def test_it_is_never_below_the_largest_that_was_seen(seen: int, share: float) -> None:
     assert factor_beyond_record(seen, exceeded_share=share) >= 1.0

@@ -13,7 +13,7 @@ from millrace_operator.model.outlook import Due
 from millrace_operator.model.pool_state import PoolState
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
 
-laws = settings(max_examples=20, deadline=None)
+laws = settings(max_examples=20)
 
 counts = st.integers(min_value=0, max_value=10_000)
 seconds = st.floats(min_value=0.05, max_value=600)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace_operator.api.worker_pool import Objective, PoolPolicy
-from millrace_operator.decision.demand import Rates, Work, demand, slot_for_each_task
+from millrace_operator.decision.demand import Rates, Work, demand, demand_of_first_tasks, slot_for_each_task
 from millrace_operator.decision.supply import Supply
 
-laws = settings(max_examples=30, deadline=None)
+laws = settings(max_examples=30)
 works = st.builds(Work, waiting=st.integers(0, 500), running=st.integers(0, 100), due=st.integers(0, 100))
 rates = st.builds(
     lambda rate, service, cold: Rates(
@@ -99,6 +99,18 @@ def test_before_the_time_of_a_task_is_known_there_is_a_slot_for_each(work: Work,
 
     assert slots >= max(work.running + work.waiting if work.waiting else work.running, work.due)
     assert slots < max(work.running + work.waiting, work.due) + concurrency
+
+
+@laws
+@given(works, rates, supplies)
+def test_the_first_tasks_that_ended_never_ask_for_more_than_a_slot_each_nor_for_fewer_than_run(
+    work: Work, known: Rates, supply: Supply
+) -> None:
+    policy = PoolPolicy(concurrency=supply.concurrency, min_replicas=0, max_replicas=10_000)
+    few = demand_of_first_tasks(work, rates=known, supply=supply, policy=policy).replicas
+
+    assert few <= slot_for_each_task(work, concurrency=supply.concurrency).replicas
+    assert few * supply.concurrency >= max(work.running, work.due)
 
 
 @laws

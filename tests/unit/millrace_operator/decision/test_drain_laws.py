@@ -48,13 +48,13 @@ def play(made: dict[str, Any], moments: list[dict[str, Any]]) -> World:
     return pool
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(POOLS, MOMENTS)
 def test_no_task_is_ever_interrupted(made: dict[str, Any], moments: list[dict[str, Any]]) -> None:
     assert [] == play(made, moments).interrupted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(POOLS, MOMENTS)
 def test_every_pod_works_again_once_it_is_needed(made: dict[str, Any], moments: list[dict[str, Any]]) -> None:
     pool = play(made, moments)
@@ -66,7 +66,7 @@ def test_every_pod_works_again_once_it_is_needed(made: dict[str, Any], moments: 
     assert set() == pool.draining
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(POOLS, MOMENTS)
 def test_an_idle_pool_reaches_its_size(made: dict[str, Any], moments: list[dict[str, Any]]) -> None:
     pool = play(made, moments)

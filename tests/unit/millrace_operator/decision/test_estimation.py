@@ -210,7 +210,7 @@ anything = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(anything, max_size=30) | st.lists(anything, max_size=30).map(lambda each: sorted(each, key=_moment)))
 def test_no_sequence_of_readings_breaks_an_estimate_or_makes_it_negative(readings: list[QueueReading]) -> None:
     history = History()

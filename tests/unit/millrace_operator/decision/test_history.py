@@ -83,7 +83,7 @@ def test_where_completions_are_not_counted_they_follow_from_the_queue() -> None:
     assert 5 == history.marks[-1].completed
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.builds(

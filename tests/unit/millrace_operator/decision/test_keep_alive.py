@@ -100,7 +100,7 @@ def test_a_pool_that_never_was_keeps_nothing() -> None:
     assert 0 == staying((), now=100)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pasts)
 def test_no_pod_stays_longer_than_a_miss_would_cost(past: list[tuple[float, int]]) -> None:
     now, moments = 0.0, []
@@ -111,7 +111,7 @@ def test_no_pod_stays_longer_than_a_miss_would_cost(past: list[tuple[float, int]
     assert 0 == staying(needed(*moments), now=now + max(DEAR.first, DEAR.other) + 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pasts, st.floats(min_value=0, max_value=1000))
 def test_no_more_pods_are_kept_than_ever_were_needed(past: list[tuple[float, int]], later: float) -> None:
     now, moments = 0.0, []

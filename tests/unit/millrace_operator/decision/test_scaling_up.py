@@ -47,7 +47,7 @@ def test_a_known_time_of_a_task_saves_pods_and_keeps_the_objective(task: float, 
     assert line.at(objective + 300).on_time() >= 0.95
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     tasks=st.integers(min_value=1, max_value=80),
     task=st.floats(min_value=0.1, max_value=150),

@@ -46,7 +46,7 @@ def test_a_hold_into_the_future_outlasts_equal_demands() -> None:
     assert 7 == stabilised(stairs, asked=7, delay_seconds=DELAY, now=25)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(min_value=0.1, max_value=8), st.integers(0, 50)), min_size=1, max_size=60))
 def test_the_staircase_tells_what_a_full_memory_would(demands: list[tuple[float, int]]) -> None:
     now, seen, stairs = 0.0, [], ()  # type: tuple[float, list[tuple[float, int]], Staircase]
@@ -60,7 +60,7 @@ def test_the_staircase_tells_what_a_full_memory_would(demands: list[tuple[float,
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 50), max_size=100))
 def test_the_staircase_descends_and_is_no_longer_than_it_must_be(demands: list[int]) -> None:
     stairs = climbed(*((float(second), replicas) for second, replicas in enumerate(demands)))

@@ -32,7 +32,7 @@ def test_a_fifth_waiting_at_all_needs_the_slots_of_the_table(load: float, slots:
     assert slots == slots_for_load(offered_load=load, patience=1e-9, tolerated=0.2, most=MOST)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(min_value=1, max_value=80), loads)
 def test_the_recursion_gives_what_the_definition_gives(slots: int, load: float) -> None:
     if slots > load:
@@ -48,7 +48,7 @@ def test_too_few_slots_make_every_task_wait_and_no_load_makes_none_wait() -> Non
     assert 0.0 == erlang_c(5, 0.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(loads, st.floats(min_value=0.01, max_value=20), st.floats(min_value=0.001, max_value=0.5))
 def test_the_slots_keep_what_is_tolerated(load: float, patience: float, tolerated: float) -> None:
     slots = slots_for_load(offered_load=load, patience=patience, tolerated=tolerated, most=MOST)
@@ -58,7 +58,7 @@ def test_the_slots_keep_what_is_tolerated(load: float, patience: float, tolerate
     assert missed <= tolerated * (1 + 1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(loads, st.floats(min_value=0.01, max_value=20), st.floats(min_value=0.001, max_value=0.5))
 def test_the_slots_are_not_many_more_than_they_must_be(load: float, patience: float, tolerated: float) -> None:
     """Loads are rounded up to three digits before they are looked up, which is a hundredth at most."""
@@ -69,7 +69,7 @@ def test_the_slots_are_not_many_more_than_they_must_be(load: float, patience: fl
         assert missed > tolerated * 0.99
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(loads, loads, st.floats(min_value=0.01, max_value=20))
 def test_more_load_never_needs_fewer_slots(one: float, other: float, patience: float) -> None:
     low, high = sorted((one, other))
@@ -79,7 +79,7 @@ def test_more_load_never_needs_fewer_slots(one: float, other: float, patience: f
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(loads, st.integers(min_value=1, max_value=100), st.floats(min_value=0, max_value=100))
 def test_one_slot_more_never_misses_more(load: float, slots: int, wait: float) -> None:
     few = miss_probability(slots=slots, offered_load=load, service_seconds=5.0, wait_seconds=wait)

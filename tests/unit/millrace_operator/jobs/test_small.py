@@ -17,7 +17,7 @@ failures = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(failures, texts, texts, st.binary(max_size=4096), st.booleans())
 def test_a_status_is_never_larger_than_16_kib(
     failed: list[FailedRecords],

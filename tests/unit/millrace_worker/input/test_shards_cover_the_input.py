@@ -88,7 +88,7 @@ def outcome(records: Sequence[Record | RecordFailure]) -> list[tuple[str, Any]]:
     end=st.sampled_from([b"", b"\n"]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_line_that_is_not_blank_is_read_once_under_its_own_number(
     *, content: list[bytes], size: int, packing: Compression, pieces: int, end: bytes, seed: int
 ) -> None:
@@ -116,7 +116,7 @@ def test_every_line_that_is_not_blank_is_read_once_under_its_own_number(
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_row_of_csv_is_read_once_also_with_line_ends_in_its_cells(
     *, rows: list[list[str]], size: int, packing: Compression, line_end: str, mark: str, quoting: Any, seed: int
 ) -> None:
@@ -149,7 +149,7 @@ VALUES = st.one_of(st.none(), st.integers(-9, 9))
     group=st.integers(1, 9),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_row_of_parquet_is_read_once_across_row_groups(
     *, rows: list[tuple[int | None, list[float], str]], size: int, group: int, seed: int
 ) -> None:
@@ -164,7 +164,7 @@ def test_every_row_of_parquet_is_read_once_across_row_groups(
 
 
 @given(counts=st.lists(st.integers(0, 7), min_size=1, max_size=6), size=SIZES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_shard_never_spans_two_files(counts: list[int], size: int) -> None:
     with TemporaryDirectory() as folder:
         for number, count in enumerate(counts):

@@ -151,7 +151,7 @@ def expected_results(outcome: Outcome, join: OutputJoin) -> list[dict[str, Any]]
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     outcome=outcomes(),
     form=st.sampled_from(["columns", "arrays", "lists"]),
@@ -174,7 +174,7 @@ def test_each_record_is_read_back_exactly_once_and_in_input_order(
         assert len(outcome.order) == sum(part.records for part in parts)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(outcome=outcomes(), result_format=st.sampled_from(ResultFormat))
 def test_columns_and_rows_of_equal_results_give_equal_bytes(outcome: Outcome, result_format: ResultFormat) -> None:
     with tempfile.TemporaryDirectory() as root:
@@ -230,7 +230,7 @@ class Sender:
         """Do nothing."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(outcome=outcomes(), join=st.sampled_from(OutputJoin))
 def test_each_record_is_one_message_with_its_place_in_the_shard(outcome: Outcome, join: OutputJoin) -> None:
     sender = Sender()

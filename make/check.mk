@@ -30,7 +30,7 @@ test-unit: setup ## Unit tests: no network, no containers, under 30 s
 	$(PYTEST) $(IN_PARALLEL) tests/unit
 
 .PHONY: test-integration
-test-integration: setup docker build-images ## Against real RabbitMQ, Redis, Triton, Kafka and others in containers
+test-integration: setup tools docker build-images ## Against real RabbitMQ, Redis, Triton, Kafka and others in containers
 	@local/test-needs.sh
 	@local/java-servers.sh all
 	$(PYTEST) $(WAITING_IN_PARALLEL) tests/integration

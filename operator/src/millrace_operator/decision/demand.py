@@ -16,6 +16,8 @@ ASSUMED_VARIATION: Final = 0.6
 """Coefficient of variation of the time of a task: inferences of one model differ less than exponential times do."""
 LATE_SHARE: Final = 0.5
 """Share of the objective in which tasks are started that are late already."""
+TOLERATED_REST: Final = 0.5
+"""Tasks beyond what the other pods start, for which no pod is started that comes too late for them anyway."""
 ENVELOPE_SECONDS: Final = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 """Times over which arrivals are held against what pods can do; shorter ones see single readings."""
 
@@ -137,20 +139,24 @@ def backlog_replicas(work: Work, *, rates: Rates, supply: Supply, objective: Obj
     Two bounds. What waits now must start within the objective: pods that are there have all of it, those on their way
     and new ones only what is left when they are ready. Where a cold start leaves nothing of the objective, what will be
     late anyway starts within half an objective after it. And what arrives within a cold start meets the queue as it
-    will be then, which only pods that are asked for now can shorten.
+    will be then, which only pods that are asked for now can shorten; where nothing is to be expected, nothing does.
     """
     if not work.waiting:
         return 0
     service, cold = rates.service_seconds, rates.cold_start_seconds
     wait = MARGIN * objective.wait_seconds
     starts = _Starts(deadline=_deadline(cold, objective), service_seconds=service, running=work.running, supply=supply)
-    now = starts.pods_for(work.waiting, cold_start_seconds=cold)
+    rest = TOLERATED_REST if comes_too_late(cold, objective) else 0.0
+    now = max(1, starts.pods_for(work.waiting - rest, cold_start_seconds=cold))
+    # To the nearest task: where one is not to be expected, no pod starts for it.
+    to_come = round(rates.recent_arrivals_per_second * (cold + wait))
+    if not to_come:
+        return now
     load = rates.recent_arrivals_per_second * service
     ahead = work.waiting * service + work.running * service / 2
     at_cold = max(0.0, ahead + load * cold - supply.slot_seconds_within(cold))
-    # To the nearest task: where one is not to be expected, no pod starts for it.
-    tasks = work.waiting + work.running + round(rates.recent_arrivals_per_second * (cold + wait))
-    return max(1, now, min(_pods(at_cold / wait, supply.concurrency), _pods(tasks, supply.concurrency)))
+    tasks = work.waiting + work.running + to_come
+    return max(now, min(_pods(at_cold / wait, supply.concurrency), _pods(tasks, supply.concurrency)))
 
 
 def _deadline(cold: float, objective: Objective) -> float:
@@ -169,7 +175,7 @@ class _Starts:
     running: int
     supply: Supply
 
-    def pods_for(self, tasks: int, *, cold_start_seconds: float) -> int:
+    def pods_for(self, tasks: float, *, cold_start_seconds: float) -> int:
         """Count the pods that start `tasks`: those that are there first, then those on their way, then new ones."""
         supply = self.supply
         ready = self._of_ready()

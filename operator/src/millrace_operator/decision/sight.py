@@ -14,7 +14,6 @@ from millrace_operator.decision.estimation import (
 )
 from millrace_operator.decision.history import History, extend, forget_when_old
 from millrace_operator.decision.known_future import MARGIN_SECONDS, look_ahead, tasks_due
-from millrace_operator.decision.lateness import comes_too_late
 from millrace_operator.decision.memory import DEFAULT_COLD_START_SECONDS, Memory
 from millrace_operator.decision.supply import Supply, supply_of
 from millrace_operator.decision.waits import oldest_wait
@@ -89,9 +88,7 @@ def look(
     )
 
     def planned(seconds: float | None) -> float | None:
-        # Caution guards the objective: where a new pod comes too late for it, a longer plan only starts more of them.
-        is_late = comes_too_late(assumed, policy.objective)
-        return seconds if seconds is None or is_late else cautious_service_seconds(history, seconds)
+        return None if seconds is None else cautious_service_seconds(history, seconds)
 
     def rates(seconds: float | None) -> Rates | None:
         if seconds is None:
@@ -128,7 +125,7 @@ def _recent(history: History, arrivals: Arrivals | None, work: Work, cold_start_
     """Say what may come while a pod starts: where the queue was just seen again, up to as much as waits in it."""
     if arrivals is None:
         return 0.0
-    if history.span_seconds >= LEAST_SPAN_SECONDS:
+    if history.span_seconds >= LEAST_SPAN_SECONDS or not cold_start_seconds:
         return arrivals.recent
     return max(arrivals.recent, min(arrivals.upper, work.waiting / cold_start_seconds))
 

@@ -126,6 +126,15 @@ def test_a_bound_on_pods_for_what_may_come_leaves_those_for_what_is_there(
     assert bounded <= demand(work, rates=known, supply=supply, policy=policy).backlog
 
 
+def test_a_queue_that_no_task_is_expected_to_meet_is_not_shortened() -> None:
+    """Both tasks start in time, one after the other, in the pod that is on its way; a third one is not expected."""
+    known = Rates(
+        arrivals_per_second=8 / 3600, recent_arrivals_per_second=8 / 3600, service_seconds=16, cold_start_seconds=30
+    )
+
+    assert 1 == replicas(Work(waiting=2, running=0), known, Supply(concurrency=1, ready=0, ready_in_seconds=(24.0,)))
+
+
 def test_a_task_that_is_hardly_to_be_expected_starts_no_pod() -> None:
     """One task waits and 8 an hour come: one in nine times a second one within the minute that is planned for."""
     known = Rates(

@@ -21,13 +21,12 @@ def test_one_task_may_have_been_a_short_one() -> None:
     after_one_task(task=10, cold_start=20).backlog(2).expects(2, Reason.BACKLOG_TO_DRAIN)
 
 
-def test_what_is_late_anyway_is_planned_by_what_tasks_took() -> None:
-    """A pod that is started for a task takes it after the objective, whatever is planned."""
-    after_one_task(task=10, cold_start=30).backlog(2).expects(1, Reason.BACKLOG_TO_DRAIN)
-
-
 def test_tasks_that_may_be_longer_than_the_first_have_a_slot_each_at_most() -> None:
     after_one_task(task=100, cold_start=5).backlog(7).expects(7, Reason.BACKLOG_TO_DRAIN)
+
+
+def test_where_pods_start_in_no_time_nothing_comes_while_they_do() -> None:
+    pool(task=2, cold_start=0).at(0).backlog(1).at(3).backlog(3).expects(1, Reason.BACKLOG_TO_DRAIN)
 
 
 def test_while_far_more_run_the_first_that_ended_say_nothing() -> None:

@@ -91,6 +91,20 @@ def test_what_is_late_anyway_gets_no_more_than_a_slot_each() -> None:
     line.at(0).backlog(40).expects_between(20, 40, Reason.BACKLOG_TO_DRAIN)
 
 
+@pytest.mark.parametrize(
+    ("cold_start", "replicas"),
+    [
+        pytest.param(30, 1, id="that comes too late for it anyway"),
+        pytest.param(20, 2, id="except one that comes in time"),
+    ],
+)
+def test_a_part_of_a_task_is_no_reason_for_a_pod(cold_start: float, replicas: int) -> None:
+    """Within half an objective after its start a pod starts 1.75 tasks of 12 s, on average."""
+    line = pool(objective=30, task=12, cold_start=cold_start).remembers(task=12, cold_start=cold_start)
+
+    line.at(0).backlog(2).expects(replicas, Reason.BACKLOG_TO_DRAIN)
+
+
 def test_pods_that_work_off_the_backlog_in_time_are_enough() -> None:
     line = pool(max_replicas=100, objective=60, replicas=10, task=2, cold_start=2).remembers(task=2, cold_start=2)
 

@@ -176,12 +176,13 @@ def service_seconds(history: History) -> float | None:
 
 
 def first_service_seconds(history: History) -> float | None:
-    """Estimate the mean time of a task by the first that ended; None before one did, or while far more run."""
+    """Estimate how long a task may last by the first that ended; None before one did, or while far more run."""
     if not history.marks:
         return None
     oldest, newest = mark_before(history, history.marks[-1].at - LONG_WINDOWS_SECONDS[0]), history.marks[-1]
     ended = newest.completed - oldest.completed
-    return _mean(oldest, newest) if ended >= max(1, history.running / 2) else None
+    mean = _mean(oldest, newest) if ended >= max(1, history.running / 2) else None
+    return None if mean is None else cautious_service_seconds(history, mean)
 
 
 def cautious_service_seconds(history: History, measured: float) -> float:

@@ -57,7 +57,6 @@ def look(
     history = forget_when_old(extend(memory.history, reading, service_seconds=memory.service_seconds), now=now)
     measured = service_seconds(history)
     service = memory.service_seconds if measured is None else measured
-    first = first_service_seconds(history) if service is None else None
     cold = memory.cold_start_seconds
     assumed = DEFAULT_COLD_START_SECONDS if cold is None else cold
     arrivals = arrival_rate(history)
@@ -87,21 +86,18 @@ def look(
         wait_seconds=_wait(work, service, supply),
     )
 
-    def planned(seconds: float | None) -> float | None:
-        return None if seconds is None else cautious_service_seconds(history, seconds)
-
-    def rates(seconds: float | None) -> Rates | None:
-        if seconds is None:
+    def rates(planned_seconds: float | None) -> Rates | None:
+        if planned_seconds is None:
             return None
-        return _rates(history, arrivals, work, service_seconds=seconds, cold_start_seconds=assumed)
+        return _rates(history, arrivals, work, service_seconds=planned_seconds, cold_start_seconds=assumed)
 
     sight = Sight(
         policy=policy,
         state=state,
         work=work,
         due_source=source,
-        rates=rates(service if measured is None else planned(measured)),
-        first_rates=rates(planned(first)),
+        rates=rates(service if measured is None else cautious_service_seconds(history, measured)),
+        first_rates=rates(first_service_seconds(history) if service is None else None),
         cold_start_seconds=assumed,
         supply=supply,
         estimates=estimates,

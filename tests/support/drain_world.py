@@ -56,6 +56,7 @@ class SimulatedPod:
             uid=self.name,
             created_at=self.created_at,
             is_ready=self.is_ready(now),
+            ready_since=self.ready_at if self.is_ready(now) else None,
             is_pending=now < self.ready_at - 1.0 or self.never_starts,
             is_stuck=self.cannot_start,
             is_unschedulable=self.is_unschedulable,
@@ -77,6 +78,8 @@ class World:
         self.asked = pods
         self.waiting = 0
         self.is_blind = False
+        self.watch_delay_seconds = 0.0
+        """How late the operator sees a new pod."""
         self.memory: DrainMemory | None = None
         self.pods: dict[str, SimulatedPod] = {}
         self.removed: list[str] = []
@@ -121,7 +124,7 @@ class World:
         plan, self.memory = plan_drain(
             desired=desired,
             state=PoolState(asked=self.asked, existing=len(self.pods)),
-            pods=tuple(pod.seen(self.now) for pod in self.pods.values()),
+            pods=tuple(pod.seen(self.now) for pod in self.pods.values() if self._is_shown(pod)),
             workers=self.workers(),
             reading=self.reading(),
             policy=self.policy,
@@ -137,6 +140,9 @@ class World:
         """Let the operator take a step each second."""
         for _ in range(int(seconds)):
             self.step(desired)
+
+    def _is_shown(self, pod: SimulatedPod) -> bool:
+        return self.now - pod.created_at >= self.watch_delay_seconds
 
     def pass_time(self, seconds: float) -> None:
         """Let tasks end and begin, and heartbeats come."""

@@ -89,6 +89,26 @@ def test_only_workers_that_answered_are_reported_and_twice_is_the_same_as_once(
     assert frozenset() == runner.run(control.cancel_consumer(plain.queue, []))
 
 
+@pytest.mark.parametrize("countdown", [pytest.param(None, id="runs"), pytest.param(5, id="waits for its ETA")])
+def test_a_worker_says_whether_it_holds_a_task(
+    countdown: int | None, plain: PlainCelery, control: WorkerControl, runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    def holds_nothing() -> bool:
+        return {plain.node} == runner.run(control.holding_nothing([plain.node]))
+
+    wait_until(holds_nothing, what="the worker to hold nothing")
+    plain.send("wait_for", str(tmp_path / "go"), countdown=countdown)
+    wait_until(lambda: not holds_nothing(), what="the worker to hold a task")
+    (tmp_path / "go").touch()
+    wait_until(holds_nothing, what="the worker to hold nothing again")
+
+
+def test_a_worker_that_does_not_answer_did_not_say_that_it_holds_nothing(
+    plain: PlainCelery, control: WorkerControl, runner: asyncio.Runner
+) -> None:
+    assert {plain.node} == runner.run(control.holding_nothing([plain.node, "celery@nobody"]))
+
+
 @pytest.fixture
 def own_worker(redis: Container, broker_url: str, tmp_path: Path) -> Iterator[WorkerProcess]:
     environment = {

@@ -1,13 +1,14 @@
 """Make a smaller size true without touching a worker that works: execute what `decision.drain` plans.
 
 The order is the protocol. The annotation comes before the cancel, so that whoever finds the pod after a restart knows
-that it takes no tasks. All deletion costs are answered before replicas are lowered: sent together they pick wrong pods
-in half of the cases. Whatever fails is left for the next step, which begins from what is there.
+that it takes no tasks. Before a pod goes, its worker is asked once more what it holds: heartbeats are old news, and do
+not count what was received and not begun. All deletion costs are answered before replicas are lowered: sent together
+they pick wrong pods in half of the cases. Whatever fails is left for the next step, which begins from what is there.
 """
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from millrace_operator.actuation.kubernetes_api import KubernetesApi
@@ -90,7 +91,9 @@ class Drainer:
         )
         self._memories[pool.uid] = memory
         troubles = await self._tell(pool, plan, now)
-        outcome = await self._lower(pool, plan, state, now)
+        doubt = await self._doubt(pool, plan.ask)
+        troubles += [doubt] if doubt else []
+        outcome = await self._lower(pool, replace(plan, removal=None) if doubt else plan, state, now)
         memory = self._memories[pool.uid]
         victims = tuple(sorted(victim.pod for victim in memory.victims.values()))
         return DrainReport(
@@ -156,6 +159,16 @@ class Drainer:
         at = self._clock.now().timestamp()
         self._memories[pool.uid] = after_rearm(self._memories[pool.uid], uids, at=at)
         return trouble
+
+    async def _doubt(self, pool: WorkerPool, targets: tuple[Target, ...]) -> str:
+        """Ask those that are to go once more; answers why they cannot, in words."""
+        nodes = [node for target in targets for node in target.nodes]
+        try:
+            empty = await self._control(pool).holding_nothing(nodes)
+        except ControlError as error:
+            return str(error)
+        others = sorted(target.pod.name for target in targets if not empty.issuperset(target.nodes))
+        return f"{', '.join(others)} did not say that nothing is held there" if others else ""
 
     async def _lower(self, pool: WorkerPool, plan: DrainPlan, state: PoolState, now: float) -> ScaleOutcome:
         unchanged = ScaleOutcome(previous=state.asked, current=state.asked)

@@ -1,13 +1,14 @@
-"""Tell Celery workers to take no more tasks from a queue, or to take them again.
+"""Tell Celery workers to take no more tasks from a queue, or to take them again, and ask them what they hold.
 
 Celery's own remote control does it (kombu's mailbox), so that any Celery app understands, on RabbitMQ and on Redis. The
-library blocks, so it runs in one thread of its own, on one connection. Both commands may be repeated: done twice is the
+library blocks, so it runs in one thread of its own, on one connection. All commands may be repeated: done twice is the
 same as done once.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, Literal
 
 from amqp.exceptions import AMQPError
@@ -19,6 +20,8 @@ from redis.exceptions import RedisError
 from millrace_operator.errors import ControlError
 
 Command = Literal["cancel_consumer", "add_consumer"]
+_HELD: Final = ("active", "reserved", "scheduled")
+"""Celery's questions for the tasks that run, that wait in the worker, and that wait there for their ETA."""
 NAMESPACE: Final = "celery"
 """Celery's default for control_exchange."""
 _TRANSPORT_ERRORS: Final = (AMQPError, KombuError, RedisError, OSError)
@@ -41,34 +44,58 @@ class WorkerControl:
         """Tell these workers to take tasks from the queue again; answers which of them will."""
         return await self._tell("add_consumer", queue, nodes)
 
+    async def holding_nothing(self, nodes: Collection[str]) -> frozenset[str]:
+        """Ask these workers for the tasks that they hold; answers which of them said that there is none.
+
+        A worker answers in the order in which it is asked, so one that was told to take no more tasks before this holds
+        all that it will ever hold. Heartbeats do not count what it has received and not begun.
+        """
+        return await self._in_thread(self._ask, nodes, what="could not be asked what they hold")
+
     async def close(self) -> None:
         """Close the connection."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
     async def _tell(self, command: Command, queue: str, nodes: Collection[str]) -> frozenset[str]:
+        what = f"of queue {queue!r} could not be told to start or stop taking tasks"
+        return await self._in_thread(partial(self._call, command, queue), nodes, what=what)
+
+    async def _in_thread(
+        self, call: Callable[[list[str]], frozenset[str]], nodes: Collection[str], *, what: str
+    ) -> frozenset[str]:
         if not nodes:
             return frozenset()
-        work = asyncio.get_running_loop().run_in_executor(self._thread, self._call, command, queue, sorted(nodes))
+        work = asyncio.get_running_loop().run_in_executor(self._thread, call, sorted(nodes))
         try:
             # To connect may take as long as to wait for the answers; kombu itself would try for ever to publish.
             return await asyncio.wait_for(work, timeout=3 * self._timeout_seconds)
         except (*_TRANSPORT_ERRORS, TimeoutError) as error:
             # The text of a connection error may hold the URL with its password.
             raise ControlError(
-                f"workers of queue {queue!r} could not be told to start or stop taking tasks ({type(error).__name__}): "
-                "check that the broker is up and that the operator's user may use Celery's exchanges celery.pidbox and "
-                "reply.celery.pidbox"
+                f"workers {what} ({type(error).__name__}): check that the broker is up and that the operator's user "
+                "may use Celery's exchanges celery.pidbox and reply.celery.pidbox"
             ) from error
 
     def _call(self, command: Command, queue: str, nodes: list[str]) -> frozenset[str]:
+        answers = self._answers(command, {"queue": queue}, nodes)
+        return frozenset(node for node, said in answers.items() if "ok" in said)
+
+    def _ask(self, nodes: list[str]) -> frozenset[str]:
+        empty = nodes
+        for question in _HELD:
+            answers = self._answers(question, {}, empty) if empty else {}
+            empty = [node for node in empty if answers.get(node) == []]
+        return frozenset(empty)
+
+    def _answers(self, command: str, arguments: dict[str, str], nodes: list[str]) -> dict[str, Any]:
         try:
             # It waits for as many answers as there are nodes, and no longer.
-            answers = self._connected().call(nodes, command, {"queue": queue}, timeout=self._timeout_seconds)
+            answers = self._connected().call(nodes, command, arguments, timeout=self._timeout_seconds)
         except _TRANSPORT_ERRORS:
             self._disconnect()
             raise
-        return frozenset(node for answer in answers for node, said in answer.items() if node in nodes and "ok" in said)
+        return {node: said for answer in answers for node, said in answer.items() if node in nodes}
 
     def _connected(self) -> Any:
         if self._mailbox is None:

@@ -17,7 +17,13 @@ from millrace_operator.decision.drained import foreign_consumers, is_starting
 from millrace_operator.decision.rearming import RETRY_SECONDS, choose_returns
 from millrace_operator.decision.removals import deletion_cost, plan_removal, removal_of_idle_pool, verify
 from millrace_operator.decision.sentences import count
-from millrace_operator.decision.victims import idle_pods, least_busy_pods, starting_pods, unstartable_pods
+from millrace_operator.decision.victims import (
+    idle_pods,
+    is_waiting_for_pods,
+    least_busy_pods,
+    starting_pods,
+    unstartable_pods,
+)
 from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import Reading, Unknown
 from millrace_operator.model.worker import Workers
@@ -52,6 +58,7 @@ def plan_drain(
     plan = DrainPlan(
         cancel=cancel,
         rearm=returns.targets,
+        ask=tuple(Target(pod=pod, nodes=worker.nodes) for pod in mark if (worker := scene.worker(pod))),
         mark=mark,
         deletion_cost=deletion_cost(scene, mark),
         removal=removal,
@@ -155,7 +162,7 @@ def _is_idle_pool(memory: DrainMemory, scene: Scene) -> bool:
     if memory.queue_quiet_since is None or not (is_unheard or memory.deaf_until is not None):
         return False
     # Which pods go is not chosen here: Kubernetes would take those that start first.
-    if starting_pods(scene, memory):
+    if starting_pods(scene, memory) or is_waiting_for_pods(scene, memory):
         return False
     return scene.now - memory.queue_quiet_since >= _quiet_seconds(scene)
 
@@ -169,6 +176,8 @@ def _why_not(memory: DrainMemory, scene: Scene) -> str:
         return ""
     if isinstance(scene.reading, Unknown):
         return scene.reading.message
+    if is_waiting_for_pods(scene, memory):
+        return f"{count(scene.state.asked - len(scene.live), 'pod')} asked for must first be there"
     if memory.victims:
         return f"{count(len(memory.victims), 'pod')} must first hold no task"
     starting = len(starting_pods(scene, memory))

@@ -96,6 +96,8 @@ class DrainMemory:
     """When each pod was last heard to be at work."""
     foreign_consumers: int = 0
     """Consumers of the queue that belong to no pod of the pool."""
+    missing_since: float | None = None
+    """Since when pods that were asked for are not there."""
     queue_quiet_since: float | None = None
     nobody_idle_since: float | None = None
     deaf_until: float | None = None
@@ -122,12 +124,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainPlan:
-    """What is to be done now, in this order: cancel, rearm, mark, lower."""
+    """What is to be done now, in this order: cancel, rearm, ask, mark, lower."""
 
     cancel: tuple[Target, ...] = ()
     """Annotate those that are not yet, then tell their workers to take no more tasks."""
     rearm: tuple[Target, ...] = ()
     """Tell their workers to take tasks again, then take the annotations away."""
+    ask: tuple[Target, ...] = ()
+    """Lower only if all of these workers say that they hold no task."""
     mark: tuple[Pod, ...] = ()
     """Write the deletion cost, and await each reply, before replicas are lowered."""
     deletion_cost: int = 0

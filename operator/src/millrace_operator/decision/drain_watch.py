@@ -26,6 +26,7 @@ def follow(memory: DrainMemory, scene: Scene) -> DrainMemory:
         avoid={uid: until for uid, until in memory.avoid.items() if uid in live and until > scene.now},
         last_busy={uid: at for uid, at in memory.last_busy.items() if uid in live} | busy,
         deaf_until=memory.deaf_until if memory.deaf_until and memory.deaf_until > scene.now else None,
+        missing_since=(memory.missing_since or scene.now) if len(scene.live) < scene.state.asked else None,
         queue_quiet_since=_quiet_since(memory, scene),
     )
     return replace(memory, victims=_victims(memory, scene))

@@ -8,7 +8,7 @@ from typing import Final
 from millrace_operator.decision.drain_memory import DrainEnd, DrainMemory, DrainPlan, News, Removal, RemovedState
 from millrace_operator.decision.drain_scene import Scene
 from millrace_operator.decision.drained import is_confirmed_by_broker, is_drained, is_harmless, is_starting
-from millrace_operator.decision.victims import rank
+from millrace_operator.decision.victims import is_waiting_for_pods, rank, rank_at_worst
 from millrace_operator.model.pool_state import Pod
 
 DELETION_COST: Final = -100
@@ -20,6 +20,8 @@ PATIENCE_SECONDS: Final = 30.0
 
 def plan_removal(scene: Scene, memory: DrainMemory) -> tuple[tuple[Pod, ...], Removal | None]:
     """Find the pods that may go now, and the replicas to write for them."""
+    if is_waiting_for_pods(scene, memory):
+        return (), None
     chosen = _ripe(scene, memory)
     replicas = scene.state.asked - scene.nameless - len(chosen)
     if replicas == scene.state.asked:
@@ -68,7 +70,7 @@ def _ripe(scene: Scene, memory: DrainMemory) -> tuple[Pod, ...]:
     limit = scene.room - scene.nameless
     ripe = {pod.uid for pod in drained}
     # Kubernetes would take such a pod first, whatever another one costs.
-    blocking = [rank(pod) for pod in scene.live if pod.uid not in ripe]
+    blocking = [rank_at_worst(pod, now=scene.now) for pod in scene.live if pod.uid not in ripe]
     return tuple(sorted((pod for pod in drained if rank(pod) <= min(blocking, default=rank(pod))), key=rank)[:limit])
 
 

@@ -11,6 +11,10 @@ from millrace_operator.decision.drain_scene import Scene
 from millrace_operator.decision.drained import is_harmless, is_starting
 from millrace_operator.model.pool_state import Pod
 
+MISSING_SECONDS: Final = 10.0
+"""Kubernetes makes pods within a second or two, or, where a quota or a webhook refuses them, not at all."""
+SETTLING_SECONDS: Final = 2.0
+"""How much later than this operator the controller that removes pods may see that one is ready."""
 CONSOLIDATE_AFTER_SECONDS: Final = 15.0
 """All pods may be a little busy for ever (several slots, or a budget that gives less than the load needs)."""
 
@@ -18,6 +22,20 @@ CONSOLIDATE_AFTER_SECONDS: Final = 15.0
 def rank(pod: Pod) -> tuple[bool, bool, bool]:
     """Tell when Kubernetes takes a pod; only of pods of one rank the deletion cost says which goes first."""
     return (not pod.is_unschedulable, not pod.is_pending, pod.is_ready)
+
+
+def rank_at_worst(pod: Pod, *, now: float) -> tuple[bool, bool, bool]:
+    """Tell when Kubernetes takes a pod if it does not know yet that the pod is ready."""
+    is_settled = pod.ready_since is None or now - pod.ready_since > SETTLING_SECONDS
+    return rank(pod) if is_settled else (*rank(pod)[:2], False)
+
+
+def is_waiting_for_pods(scene: Scene, memory: DrainMemory) -> bool:
+    """Tell whether pods that were asked for are about to appear: if lowered now, Kubernetes removes those."""
+    if memory.missing_since is None:
+        return False
+    newest = max((pod.created_at for pod in scene.live), default=memory.missing_since)
+    return scene.now - max(newest, memory.missing_since) <= MISSING_SECONDS
 
 
 def starting_pods(scene: Scene, memory: DrainMemory) -> list[Pod]:

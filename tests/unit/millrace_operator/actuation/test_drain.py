@@ -51,6 +51,7 @@ class Control:
 
     log: list[tuple[Any, ...]]
     answers: bool = True
+    holds: bool = False
     error: ControlError | None = None
 
     async def cancel_consumer(self, queue: str, nodes: Collection[str]) -> frozenset[str]:
@@ -60,6 +61,15 @@ class Control:
     async def add_consumer(self, queue: str, nodes: Collection[str]) -> frozenset[str]:
         """Note the command, and answer for every worker or for none."""
         return self._tell("add", queue, nodes)
+
+    async def holding_nothing(self, nodes: Collection[str]) -> frozenset[str]:
+        """Note the question, and answer for every worker or for none."""
+        if not nodes:
+            return frozenset()
+        if self.error:
+            raise self.error
+        self.log.append(("ask", *sorted(nodes)))
+        return frozenset() if self.holds else frozenset(nodes)
 
     async def close(self) -> None:
         """Note that it was closed."""
@@ -140,7 +150,7 @@ def drained(stage: Stage) -> DrainReport:
     return stage.step(1)
 
 
-def test_the_order_is_annotate_cancel_mark_lower() -> None:
+def test_the_order_is_annotate_cancel_ask_mark_lower() -> None:
     stage = Stage()
 
     for _ in range(5):
@@ -149,10 +159,34 @@ def test_the_order_is_annotate_cancel_mark_lower() -> None:
     assert [
         ("annotate", "b", DRAINING_SINCE),
         ("cancel", "q", "worker@b"),
+        ("ask", "worker@b"),
         ("annotate", "b", POD_DELETION_COST, DRAINING_SINCE),
         ("lower", 1),
     ] == stage.cluster.log
     assert stage.drainer.is_draining("u")
+
+
+def test_a_victim_that_does_not_say_that_it_holds_nothing_stays() -> None:
+    """Its heartbeats said that nothing runs."""
+    stage = Stage()
+    stage.control.holds = True
+
+    report = drained(stage)
+
+    assert ScaleOutcome(previous=2, current=2) == report.outcome
+    assert "b did not say that nothing is held there" == report.holds
+    assert POD_DELETION_COST not in stage.cluster.annotations["b"]
+
+
+def test_a_victim_that_cannot_be_asked_stays() -> None:
+    stage = Stage()
+    for _ in range(2):
+        stage.step(1)
+    stage.control.error = ControlError("workers could not be asked")
+
+    report = stage.step(1)
+
+    assert (2, "workers could not be asked") == (report.outcome.current, report.holds)
 
 
 def test_a_victim_that_could_not_be_marked_keeps_replicas_as_they_are() -> None:

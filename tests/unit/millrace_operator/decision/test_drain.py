@@ -6,7 +6,7 @@ from drain_world import World
 
 from millrace_operator.api.worker_pool import Mode, PoolPolicy
 from millrace_operator.decision.drain import plan_drain
-from millrace_operator.decision.drain_memory import DrainEnd, RemovedState
+from millrace_operator.decision.drain_memory import DrainEnd, DrainMemory, RemovedState
 from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import QueueReading
 
@@ -238,13 +238,14 @@ def test_pods_that_kubernetes_is_about_to_take_are_not_sent_back_to_work() -> No
     assert () == plan.rearm
 
 
-def test_pods_that_do_not_exist_yet_are_given_up_without_a_victim() -> None:
-    state = PoolState(asked=5)
+def test_pods_that_kubernetes_does_not_make_are_given_up_without_a_victim() -> None:
+    """A quota is full: four of five have been missing for longer than any pod takes to appear."""
+    state, memory = PoolState(asked=5), DrainMemory(missing_since=1.0)
     only = Pod(name="a", uid="a", created_at=0.0, is_ready=True)
-    reading = QueueReading(read_at=9.0, ready=0, unacked=1, consumers=1)
+    reading = QueueReading(read_at=12.0, ready=0, unacked=1, consumers=1)
 
     plan, _ = plan_drain(
-        desired=1, state=state, pods=(only,), workers={}, reading=reading, policy=POLICY, memory=None, now=9.0
+        desired=1, state=state, pods=(only,), workers={}, reading=reading, policy=POLICY, memory=memory, now=12.0
     )
 
     assert plan.removal is not None

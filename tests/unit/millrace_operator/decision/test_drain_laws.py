@@ -26,6 +26,7 @@ POOLS = st.fixed_dictionaries(
         "concurrency": st.integers(1, 3),
         "task_seconds": st.sampled_from([0.25, 1.0, 7.0, 40.0]),
         "start_seconds": st.sampled_from([0.5, 3.0, 8.0]),
+        "watch_delay_seconds": st.sampled_from([0.0, 0.75]),
     }
 )
 
@@ -37,6 +38,7 @@ def play(made: dict[str, Any], moments: list[dict[str, Any]]) -> World:
     pool = World(
         pods=made["pods"], policy=policy, task_seconds=made["task_seconds"], start_seconds=made["start_seconds"]
     )
+    pool.watch_delay_seconds = made["watch_delay_seconds"]
     for moment in moments:
         pool.waiting += moment["arrivals"]
         pool.is_blind = moment["is_blind"]

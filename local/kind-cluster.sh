@@ -81,6 +81,19 @@ system_ready() {
     kubectl --namespace local-path-storage wait --for=condition=Available deployment/local-path-provisioner --timeout 5s
 }
 
+# For a moment while kube-proxy changes the rules of a service, a connection to it is not sent to a pod but out of the
+# node. Where something out there answers every address, as a transparent proxy does, whoever keeps connections (a
+# Prometheus) would go on talking to that. Refused, it is tried again.
+keep_services_inside() {
+  local range chain
+  range=$(kubectl --request-timeout 5s get servicecidr kubernetes --output 'jsonpath={.spec.cidrs[0]}') || return 1
+  for chain in FORWARD OUTPUT; do
+    local rule=("$chain" --destination "$range" --out-interface eth0 --jump REJECT)
+    docker exec "$NODE_CONTAINER" iptables --check "${rule[@]}" 2>/dev/null ||
+      docker exec "$NODE_CONTAINER" iptables --insert "${rule[@]}" || return 1
+  done
+}
+
 tell_about_newer_image() {
   local made_from current
   made_from=$(docker container inspect --format '{{.Image}}' "$NODE_CONTAINER")
@@ -107,6 +120,8 @@ esac
 write_kubeconfig
 wait_for "$READY_LIMIT_SECONDS" node_ready ||
   fail "the node is not ready after $READY_LIMIT_SECONDS s" "look at 'docker exec $NODE_CONTAINER journalctl -u kubelet'"
+keep_services_inside ||
+  fail "the node's network could not be set up" "look at 'docker exec $NODE_CONTAINER iptables --list FORWARD'"
 wait_for "$READY_LIMIT_SECONDS" system_ready ||
   fail "name service or storage did not start within $READY_LIMIT_SECONDS s" \
     "look at 'KUBECONFIG=.local/kubeconfig kubectl get pods -A'"

@@ -120,7 +120,7 @@ esac
 write_kubeconfig
 wait_for "$READY_LIMIT_SECONDS" node_ready ||
   fail "the node is not ready after $READY_LIMIT_SECONDS s" "look at 'docker exec $NODE_CONTAINER journalctl -u kubelet'"
-keep_services_inside ||
+wait_for "$READY_LIMIT_SECONDS" keep_services_inside ||
   fail "the node's network could not be set up" "look at 'docker exec $NODE_CONTAINER iptables --list FORWARD'"
 wait_for "$READY_LIMIT_SECONDS" system_ready ||
   fail "name service or storage did not start within $READY_LIMIT_SECONDS s" \

@@ -144,7 +144,7 @@ def _chosen_news(chosen: list[Pod]) -> tuple[News, ...]:
 
 
 def _remove(memory: DrainMemory, scene: Scene) -> tuple[tuple[Pod, ...], Removal | None]:
-    if isinstance(scene.reading, Unknown) or scene.room == 0:
+    if isinstance(scene.reading, Unknown) or scene.room == 0 or is_waiting_for_pods(scene, memory):
         return (), None
     chosen, removal = plan_removal(scene, memory)
     if removal is None and not memory.victims and _is_idle_pool(memory, scene):
@@ -162,7 +162,7 @@ def _is_idle_pool(memory: DrainMemory, scene: Scene) -> bool:
     if memory.queue_quiet_since is None or not (is_unheard or memory.deaf_until is not None):
         return False
     # Which pods go is not chosen here: Kubernetes would take those that start first.
-    if starting_pods(scene, memory) or is_waiting_for_pods(scene, memory):
+    if starting_pods(scene, memory):
         return False
     return scene.now - memory.queue_quiet_since >= _quiet_seconds(scene)
 

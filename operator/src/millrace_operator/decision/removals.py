@@ -8,7 +8,7 @@ from typing import Final
 from millrace_operator.decision.drain_memory import DrainEnd, DrainMemory, DrainPlan, News, Removal, RemovedState
 from millrace_operator.decision.drain_scene import Scene
 from millrace_operator.decision.drained import is_confirmed_by_broker, is_drained, is_harmless, is_starting
-from millrace_operator.decision.victims import is_waiting_for_pods, rank, rank_at_worst
+from millrace_operator.decision.victims import rank, rank_at_worst
 from millrace_operator.model.pool_state import Pod
 
 DELETION_COST: Final = -100
@@ -20,8 +20,6 @@ PATIENCE_SECONDS: Final = 30.0
 
 def plan_removal(scene: Scene, memory: DrainMemory) -> tuple[tuple[Pod, ...], Removal | None]:
     """Find the pods that may go now, and the replicas to write for them."""
-    if is_waiting_for_pods(scene, memory):
-        return (), None
     chosen = _ripe(scene, memory)
     replicas = scene.state.asked - scene.nameless - len(chosen)
     if replicas == scene.state.asked:

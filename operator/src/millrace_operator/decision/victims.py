@@ -13,7 +13,7 @@ from millrace_operator.model.pool_state import Pod
 
 MISSING_SECONDS: Final = 10.0
 """Kubernetes makes pods within a second or two, or, where a quota or a webhook refuses them, not at all."""
-SETTLING_SECONDS: Final = 2.0
+READY_UNSEEN_SECONDS: Final = 2.0
 """How much later than this operator the controller that removes pods may see that one is ready."""
 CONSOLIDATE_AFTER_SECONDS: Final = 15.0
 """All pods may be a little busy for ever (several slots, or a budget that gives less than the load needs)."""
@@ -26,7 +26,7 @@ def rank(pod: Pod) -> tuple[bool, bool, bool]:
 
 def rank_at_worst(pod: Pod, *, now: float) -> tuple[bool, bool, bool]:
     """Tell when Kubernetes takes a pod if it does not know yet that the pod is ready."""
-    is_settled = pod.ready_since is None or now - pod.ready_since > SETTLING_SECONDS
+    is_settled = pod.ready_since is None or now - pod.ready_since > READY_UNSEEN_SECONDS
     return rank(pod) if is_settled else (*rank(pod)[:2], False)
 
 

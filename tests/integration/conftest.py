@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from containers import Container, free_port
 from kafka import Kafka, running_kafka
 from rabbitmq_server import wait_for_rabbitmq
 from waiters import wait_until
+from web import says_yes
 from worker_jobs import Platform
 
 MODELS = Path(__file__).parent / "models"
@@ -43,14 +43,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     for place, item in zip(places, ours, strict=True):
         items[place] = item
-
-
-def says_yes(address: str) -> bool:
-    """Say whether a health page answers 200."""
-    try:
-        return httpx.get(address, timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def broker_url(rabbitmq: Container) -> str:

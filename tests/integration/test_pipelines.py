@@ -20,6 +20,7 @@ from containers import Container, free_port
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 from waiters import wait_until
+from web import says_yes
 from worker_jobs import Platform
 
 from millrace_contracts.models import ModelVersion, VersionState
@@ -333,13 +334,6 @@ def object_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[st
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def says_yes(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_artefacts_and_a_model_repository_lie_in_an_object_store_too(object_store: str, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from containers import Container, free_port
 from kafka import Kafka
 from waiters import wait_until
+from web import says_yes
 from worker_jobs import Platform
 
 from millrace_contracts.pipelines import RunState, run_key
@@ -154,14 +154,6 @@ def triton_with(models: Path) -> Container:
     address = f"http://127.0.0.1:{container.ports[8000]}/v2/health/ready"
     wait_until(lambda: says_yes(address), what="Triton", timeout_seconds=120, explain=container.last_lines)
     return container
-
-
-def says_yes(address: str) -> bool:
-    """Say whether a health page answers 200."""
-    try:
-        return httpx.get(address, timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def pipelines_file(platform: Platform) -> Path:

@@ -8,6 +8,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -33,6 +35,14 @@ def get(url: str, *, user: str = "", password: str = "") -> Answer:
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, error.read().decode())
+
+
+def says_yes(address: str) -> bool:
+    """Say whether a health page answers 200; a server that is not there yet does not."""
+    try:
+        return httpx.get(address, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def query_prometheus(base_url: str, expression: str) -> list[dict[str, Any]]:

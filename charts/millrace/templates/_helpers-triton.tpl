@@ -33,7 +33,19 @@ metricsURL: {{ .pool.triton.metricsUrl | quote }}
 - name: triton
   image: {{ include "millrace.image" (dict "root" .root "image" $triton.image) }}
   imagePullPolicy: {{ $triton.image.pullPolicy }}
-  command: [tritonserver]
+  # Triton handles SIGTERM only when its models are loaded, and process 1 hears no signal that it has no handler for: a pod
+  # that goes while they load would hold its GPU for its whole grace. As a child of a shell, which its image has, it ends at
+  # once then; later it answers what it has begun. The second wait is for its end, as the signal ends the first.
+  command:
+    - sh
+    - -c
+    - |
+      tritonserver "$@" & triton=$!
+      trap 'kill -TERM "$triton"' TERM
+      wait "$triton"; status=$?
+      while kill -0 "$triton" 2>/dev/null; do wait "$triton"; status=$?; done
+      exit "$status"
+    - tritonserver
   args:
     - --model-repository={{ $repository.uri | default "/models" }}
     {{- range $triton.args }}

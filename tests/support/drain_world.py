@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from millrace_operator.api.worker_pool import PoolPolicy
-from millrace_operator.decision.drain import after_cancel, after_lowering, after_rearm, plan_drain
+from millrace_operator.decision.drain import after_cancel, after_lowering, after_question, after_rearm, plan_drain
 from millrace_operator.decision.drain_memory import DrainMemory, DrainPlan, Target
 from millrace_operator.model.pool_state import Pod, PoolState
 from millrace_operator.model.reading import Blindness, QueueReading, Reading, Unknown
@@ -36,6 +36,8 @@ class SimulatedPod:
     deletion_cost: int = 0
     answers: bool = True
     """False: remote control is switched off."""
+    holds_unseen: bool = False
+    """It holds a task that no heartbeat counts, as one that waits for its ETA."""
     cannot_start: bool = False
     """Its image cannot be pulled."""
     is_unschedulable: bool = False
@@ -69,13 +71,20 @@ class World:
     """A pool, its queue, and the operator's drains."""
 
     def __init__(
-        self, *, pods: int = 0, policy: PoolPolicy, task_seconds: float = 10.0, start_seconds: float = 3.0
+        self,
+        *,
+        pods: int = 0,
+        policy: PoolPolicy,
+        task_seconds: float = 10.0,
+        start_seconds: float = 3.0,
+        answers: bool = True,
     ) -> None:
         self.policy = policy
         self.task_seconds = task_seconds
         self.start_seconds = start_seconds
         self.now = 1000.0
         self.asked = pods
+        self.answers = answers
         self.waiting = 0
         self.is_blind = False
         self.watch_delay_seconds = 0.0
@@ -195,6 +204,10 @@ class World:
         for name in returned:
             self.pods[name].draining_since, self.pods[name].deletion_cost = None, 0
         self.memory = after_rearm(self.memory, returned, at=self.now)
+        doubted = {each.pod.name: self.pods[each.pod.name].answers for each in plan.ask if not self._is_empty(each)}
+        self.memory = after_question(self.memory, doubted, at=self.now)
+        if doubted:
+            return
         for pod in plan.mark:
             marked = self.pods[pod.name]
             marked.draining_since, marked.deletion_cost = marked.draining_since or self.now, plan.deletion_cost
@@ -203,6 +216,10 @@ class World:
             self.memory = after_lowering(self.memory, plan.removal)
             self.pass_time(TICK_SECONDS)
             self.kubernetes_acts()
+
+    def _is_empty(self, target: Target) -> bool:
+        pod = self.pods[target.pod.name]
+        return pod.answers and not pod.ends and not pod.holds_unseen
 
     def _tell(self, targets: tuple[Target, ...], *, consumes: bool) -> set[str]:
         answered = {each.pod.name for each in targets if self.pods[each.pod.name].answers or not each.nodes}
@@ -236,4 +253,6 @@ class World:
     def _create(self, *, ready_at: float) -> None:
         self._names += 1
         name = f"pod-{self._names}"
-        self.pods[name] = SimulatedPod(name=name, created_at=self.now + self._names / 1000, ready_at=ready_at)
+        self.pods[name] = SimulatedPod(
+            name=name, created_at=self.now + self._names / 1000, ready_at=ready_at, answers=self.answers
+        )

@@ -94,7 +94,7 @@ def test_a_worker_says_whether_it_holds_a_task(
     countdown: int | None, plain: PlainCelery, control: WorkerControl, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     def holds_nothing() -> bool:
-        return {plain.node} == runner.run(control.holding_nothing([plain.node]))
+        return {plain.node: 0} == runner.run(control.tasks_held([plain.node]))
 
     wait_until(holds_nothing, what="the worker to hold nothing")
     plain.send("wait_for", str(tmp_path / "go"), countdown=countdown)
@@ -106,7 +106,7 @@ def test_a_worker_says_whether_it_holds_a_task(
 def test_a_worker_that_does_not_answer_did_not_say_that_it_holds_nothing(
     plain: PlainCelery, control: WorkerControl, runner: asyncio.Runner
 ) -> None:
-    assert {plain.node} == runner.run(control.holding_nothing([plain.node, "celery@nobody"]))
+    assert {plain.node: 0} == runner.run(control.tasks_held([plain.node, "celery@nobody"]))
 
 
 @pytest.fixture

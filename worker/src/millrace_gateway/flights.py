@@ -121,8 +121,9 @@ class Flights:
             if holder.decode() != _PREPARING:
                 flight_id, _, channel = holder.decode().partition(" ")
                 if (await self._store.read_as_written([flight_id]))[flight_id] is not None:
-                    # It ended, and what it gave is not in the cache: it failed, or the cache did not keep it.
-                    return True
+                    # Workers keep an answer before they settle: it is there by now, or it failed or was not kept.
+                    flight.kept = await self._cache.look_up(asked, key.cache_key)
+                    return flight.kept is None
                 flight.id, flight.channel = flight_id, channel
                 return False
             await asyncio.sleep(LOOK_SECONDS)

@@ -16,7 +16,13 @@ from millrace_operator.actuation.pods import mark_draining, mark_for_deletion, u
 from millrace_operator.actuation.worker_control import WorkerControl
 from millrace_operator.api.worker_pool import SourceType, WorkerPool
 from millrace_operator.clock import Clock
-from millrace_operator.decision.drain import after_cancel, after_lowering, after_rearm, plan_drain
+from millrace_operator.decision.drain import (
+    after_cancel,
+    after_lowering,
+    after_question,
+    after_rearm,
+    plan_drain,
+)
 from millrace_operator.decision.drain_memory import (
     DrainEnd,
     DrainMemory,
@@ -161,14 +167,20 @@ class Drainer:
         return trouble
 
     async def _doubt(self, pool: WorkerPool, targets: tuple[Target, ...]) -> str:
-        """Ask those that are to go once more; answers why they cannot, in words."""
-        nodes = [node for target in targets for node in target.nodes]
+        """Ask those that are to go once more; answers why not all of them can, in words."""
+        trouble = ""
         try:
-            empty = await self._control(pool).holding_nothing(nodes)
+            held = await self._control(pool).tasks_held([node for target in targets for node in target.nodes])
+            doubted = {target: held.keys() >= set(target.nodes) for target in targets if not _is_empty(target, held)}
         except ControlError as error:
-            return str(error)
-        others = sorted(target.pod.name for target in targets if not empty.issuperset(target.nodes))
-        return f"{', '.join(others)} did not say that nothing is held there" if others else ""
+            trouble = str(error)
+            # It is not the workers that were silent.
+            doubted = dict.fromkeys(targets, True)
+        uids = {target.pod.uid: has_answered for target, has_answered in doubted.items()}
+        at = self._clock.now().timestamp()
+        self._memories[pool.uid] = after_question(self._memories[pool.uid], uids, at=at)
+        names = ", ".join(sorted(target.pod.name for target in doubted))
+        return trouble or (names and f"{names} did not say that nothing is held there")
 
     async def _lower(self, pool: WorkerPool, plan: DrainPlan, state: PoolState, now: float) -> ScaleOutcome:
         unchanged = ScaleOutcome(previous=state.asked, current=state.asked)
@@ -206,6 +218,10 @@ class Drainer:
 
     def _control(self, pool: WorkerPool) -> WorkerControl:
         return self._controls.get(pool.source.type) or self._controls[SourceType.RABBITMQ]
+
+
+def _is_empty(target: Target, held: Mapping[str, int]) -> bool:
+    return all(held.get(node) == 0 for node in target.nodes)
 
 
 async def _all_of(things: tuple[Thing, ...], writes: Iterable[Awaitable[None]]) -> tuple[tuple[Thing, ...], str]:

@@ -6,10 +6,10 @@ same as done once.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from amqp.exceptions import AMQPError
 from kombu import Connection
@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from millrace_operator.errors import ControlError
 
+Said = TypeVar("Said")
 Command = Literal["cancel_consumer", "add_consumer"]
 _HELD: Final = ("active", "reserved", "scheduled")
 """Celery's questions for the tasks that run, that wait in the worker, and that wait there for their ETA."""
@@ -44,13 +45,13 @@ class WorkerControl:
         """Tell these workers to take tasks from the queue again; answers which of them will."""
         return await self._tell("add_consumer", queue, nodes)
 
-    async def holding_nothing(self, nodes: Collection[str]) -> frozenset[str]:
-        """Ask these workers for the tasks that they hold; answers which of them said that there is none.
+    async def tasks_held(self, nodes: Collection[str]) -> Mapping[str, int]:
+        """Ask these workers for the tasks that they hold; answers how many, of those that said it.
 
         A worker answers in the order in which it is asked, so one that was told to take no more tasks before this holds
         all that it will ever hold. Heartbeats do not count what it has received and not begun.
         """
-        return await self._in_thread(self._ask, nodes, what="could not be asked what they hold")
+        return await self._in_thread(self._ask, nodes, nobody={}, what="could not be asked what they hold")
 
     async def close(self) -> None:
         """Close the connection."""
@@ -59,13 +60,13 @@ class WorkerControl:
 
     async def _tell(self, command: Command, queue: str, nodes: Collection[str]) -> frozenset[str]:
         what = f"of queue {queue!r} could not be told to start or stop taking tasks"
-        return await self._in_thread(partial(self._call, command, queue), nodes, what=what)
+        return await self._in_thread(partial(self._call, command, queue), nodes, nobody=frozenset(), what=what)
 
     async def _in_thread(
-        self, call: Callable[[list[str]], frozenset[str]], nodes: Collection[str], *, what: str
-    ) -> frozenset[str]:
+        self, call: Callable[[list[str]], Said], nodes: Collection[str], *, nobody: Said, what: str
+    ) -> Said:
         if not nodes:
-            return frozenset()
+            return nobody
         work = asyncio.get_running_loop().run_in_executor(self._thread, call, sorted(nodes))
         try:
             # To connect may take as long as to wait for the answers; kombu itself would try for ever to publish.
@@ -81,12 +82,14 @@ class WorkerControl:
         answers = self._answers(command, {"queue": queue}, nodes)
         return frozenset(node for node, said in answers.items() if "ok" in said)
 
-    def _ask(self, nodes: list[str]) -> frozenset[str]:
-        empty = nodes
+    def _ask(self, nodes: list[str]) -> dict[str, int]:
+        held = dict.fromkeys(nodes, 0)
         for question in _HELD:
-            answers = self._answers(question, {}, empty) if empty else {}
-            empty = [node for node in empty if answers.get(node) == []]
-        return frozenset(empty)
+            answers = self._answers(question, {}, list(held)) if held else {}
+            # A worker that refuses the question answers with an error in place of a list.
+            said = {node: tasks for node, tasks in answers.items() if isinstance(tasks, list)}
+            held = {node: number + len(said[node]) for node, number in held.items() if node in said}
+        return held
 
     def _answers(self, command: str, arguments: dict[str, str], nodes: list[str]) -> dict[str, Any]:
         try:

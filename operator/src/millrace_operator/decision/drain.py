@@ -5,7 +5,7 @@ worker and the broker agree that they are empty. New load takes them back as lon
 unreadable queue, a silent worker, a rollout) removes nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from millrace_operator.decision.drain_memory import DrainMemory, DrainPlan, News
 from millrace_operator.decision.drain_scene import Scene, look_at
 from millrace_operator.decision.drain_watch import follow
 from millrace_operator.decision.drained import foreign_consumers, is_starting
-from millrace_operator.decision.rearming import RETRY_SECONDS, choose_returns
+from millrace_operator.decision.rearming import RETRY_SECONDS, choose_returns, is_deaf
 from millrace_operator.decision.removals import deletion_cost, plan_removal, removal_of_idle_pool, verify
 from millrace_operator.decision.sentences import count
 from millrace_operator.decision.victims import (
@@ -75,6 +75,15 @@ def after_cancel(memory: DrainMemory, answered: Collection[str], *, at: float) -
     victims = {
         uid: replace(victim, cancelled_at=at) if uid in answered else victim for uid, victim in memory.victims.items()
     }
+    return replace(memory, victims=victims)
+
+
+def after_question(memory: DrainMemory, doubted: Mapping[str, bool], *, at: float) -> DrainMemory:
+    """Remember which pods did not say that they hold nothing: by uid, whether they said anything."""
+    victims = dict(memory.victims)
+    for uid, has_answered in doubted.items():
+        unanswered = 0 if has_answered else victims[uid].questions_unanswered + 1
+        victims[uid] = replace(victims[uid], doubted_at=at, questions_unanswered=unanswered)
     return replace(memory, victims=victims)
 
 
@@ -147,7 +156,7 @@ def _remove(memory: DrainMemory, scene: Scene) -> tuple[tuple[Pod, ...], Removal
     if isinstance(scene.reading, Unknown) or scene.room == 0 or is_waiting_for_pods(scene, memory):
         return (), None
     chosen, removal = plan_removal(scene, memory)
-    if removal is None and not memory.victims and _is_idle_pool(memory, scene):
+    if removal is None and all(map(is_deaf, memory.victims.values())) and _is_idle_pool(memory, scene):
         removal = removal_of_idle_pool(scene, memory)
     return chosen, removal
 
@@ -158,13 +167,17 @@ def _is_idle_pool(memory: DrainMemory, scene: Scene) -> bool:
     A Celery app that acks its tasks early (Celery's default) and is not heard shows no running task anywhere: SIGTERM
     and the pod's grace period are then what lets it finish.
     """
-    is_unheard = not any(scene.worker(pod) for pod in scene.live)
-    if memory.queue_quiet_since is None or not (is_unheard or memory.deaf_until is not None):
+    if memory.queue_quiet_since is None or not (_is_unheard(memory, scene) or memory.deaf_until is not None):
         return False
     # Which pods go is not chosen here: Kubernetes would take those that start first.
     if starting_pods(scene, memory):
         return False
     return scene.now - memory.queue_quiet_since >= _quiet_seconds(scene)
+
+
+def _is_unheard(memory: DrainMemory, scene: Scene) -> bool:
+    # One that does not answer is of no more use than one that is not heard.
+    return not any(scene.worker(pod) for pod in scene.live if pod.uid not in memory.victims)
 
 
 def _quiet_seconds(scene: Scene) -> float:
@@ -178,12 +191,11 @@ def _why_not(memory: DrainMemory, scene: Scene) -> str:
         return scene.reading.message
     if is_waiting_for_pods(scene, memory):
         return f"{count(scene.state.asked - len(scene.live), 'pod')} asked for must first be there"
-    if memory.victims:
-        return f"{count(len(memory.victims), 'pod')} must first hold no task"
+    if told := sum(not is_deaf(victim) for victim in memory.victims.values()):
+        return f"{count(told, 'pod')} must first hold no task"
     starting = len(starting_pods(scene, memory))
-    is_unheard = not starting and not any(scene.worker(pod) for pod in scene.live)
-    if memory.deaf_until is not None or is_unheard:
-        why = "answers" if memory.deaf_until is not None else "is heard"
+    if memory.deaf_until is not None or (not starting and _is_unheard(memory, scene)):
+        why = "answers" if memory.victims or memory.deaf_until is not None else "is heard"
         return f"no worker {why}, so the queue must be empty for {_quiet_seconds(scene):g} s first"
     busy = sum(1 for pod in scene.live if (worker := scene.worker(pod)) and not worker.is_idle)
     silent = sum(1 for pod in scene.live if not scene.worker(pod) and not is_starting(pod, scene=scene, memory=memory))

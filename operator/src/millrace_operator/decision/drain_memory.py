@@ -55,8 +55,13 @@ class Victim:
     cancelled_at: float | None = None
     """When its worker answered that it takes no more tasks."""
     quiet: Quiet | None = None
+    doubted_at: float | None = None
+    """When it was asked in vain to say that it holds nothing."""
+    questions_unanswered: int = 0
+    """In a row."""
     rearm_sent_at: float | None = None
     """Set: it is on its way back to work."""
+    rearms_sent: int = 0
 
     @property
     def is_rearming(self) -> bool:

@@ -46,7 +46,8 @@ def listen(victim: Victim, worker: PodWorker | None) -> Victim:
     has_begun_anew = worker.first_heard_at > victim.cancelled_at or (before and worker.processed < before.processed)
     if has_begun_anew:
         # A container that restarted knows nothing of the cancel.
-        return replace(victim, cancel_sent_at=None, cancels_sent=0, cancelled_at=None, quiet=None)
+        untold = replace(victim, cancel_sent_at=None, cancels_sent=0, cancelled_at=None, quiet=None)
+        return replace(untold, doubted_at=None, questions_unanswered=0)
     if worker.heard_at < victim.cancelled_at + SETTLING_SECONDS:
         return victim
     return replace(victim, quiet=_quiet(before, worker))

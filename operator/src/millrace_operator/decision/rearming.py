@@ -12,7 +12,9 @@ from millrace_operator.model.reading import Unknown
 RETRY_SECONDS: Final = 3.0
 """A command that nobody answered is sent again after so long."""
 ANSWERS_AWAITED: Final = 3
-"""A worker that leaves so many cancels unanswered is left alone."""
+"""A worker that leaves so many commands or questions unanswered is left alone."""
+MOST_DOUBLINGS: Final = 6
+"""Of the time between two commands to a worker that does not answer: they end three minutes apart."""
 BUSY_VICTIM_SECONDS: Final = 5.0
 """A victim that still works after so long gives its place to a pod that is idle now."""
 
@@ -33,13 +35,11 @@ def choose_returns(memory: DrainMemory, scene: Scene) -> tuple[DrainMemory, Retu
     given_up = {victim.uid for victim in (*unanswered, *late)}
     surplus = _surplus([victim for victim in _draining(memory) if victim.uid not in given_up], memory, scene)
     memory = _note(memory, scene, unanswered=unanswered, late=late, surplus=surplus)
-    due = [victim for victim in memory.victims.values() if _is_due(victim, scene.now)]
+    due = [victim for victim in memory.victims.values() if _is_due(victim, scene)]
     targets = [target for victim in due if (target := _target(victim, scene))]
-    sent = {target.pod.uid for target in targets}
-    victims = {
-        uid: replace(victim, rearm_sent_at=scene.now) if uid in sent else victim
-        for uid, victim in memory.victims.items()
-    }
+    victims = dict(memory.victims)
+    for victim in (victims[target.pod.uid] for target in targets):
+        victims[victim.uid] = replace(victim, rearm_sent_at=scene.now, rearms_sent=victim.rearms_sent + 1)
     ended = {DrainEnd.REARMED: len(surplus), DrainEnd.TIMED_OUT: len(given_up)}
     return replace(memory, victims=victims), Returns(
         targets=tuple(targets),
@@ -48,13 +48,18 @@ def choose_returns(memory: DrainMemory, scene: Scene) -> tuple[DrainMemory, Retu
     )
 
 
+def is_deaf(victim: Victim) -> bool:
+    """Tell whether a worker does not even answer that it takes tasks again, as one without remote control."""
+    return victim.is_rearming and victim.rearms_sent > ANSWERS_AWAITED
+
+
 def _draining(memory: DrainMemory) -> list[Victim]:
     return [victim for victim in memory.victims.values() if not victim.is_rearming]
 
 
 def _is_unanswered(victim: Victim, now: float) -> bool:
     if victim.cancelled_at is not None or victim.cancel_sent_at is None:
-        return False
+        return victim.questions_unanswered >= ANSWERS_AWAITED
     return victim.cancels_sent >= ANSWERS_AWAITED and now - victim.cancel_sent_at >= RETRY_SECONDS
 
 
@@ -108,8 +113,10 @@ def _note(
     )
 
 
-def _is_due(victim: Victim, now: float) -> bool:
-    return victim.rearm_sent_at is not None and now - victim.rearm_sent_at >= RETRY_SECONDS
+def _is_due(victim: Victim, scene: Scene) -> bool:
+    # Each command that nobody answers takes the time of others: a worker that stays silent is told ever more rarely.
+    doublings = min(max(0, victim.rearms_sent - ANSWERS_AWAITED), MOST_DOUBLINGS)
+    return victim.rearm_sent_at is not None and scene.now - victim.rearm_sent_at >= RETRY_SECONDS * 2**doublings
 
 
 def _target(victim: Victim, scene: Scene) -> Target | None:
@@ -126,7 +133,7 @@ def _news(scene: Scene, *, unanswered: list[Victim], late: list[Victim], surplus
         yield News(
             type="Warning",
             reason="WorkersDoNotAnswer",
-            message=f"Not drained, because their workers do not answer cancel_consumer: {_names(unanswered)}. "
+            message=f"Not drained, because their workers do not answer: {_names(unanswered)}. "
             "Workers need remote control (worker_enable_remote_control) on the broker that the operator uses.",
         )
     if late:

@@ -5,9 +5,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from millrace_operator.decision.drain_memory import DrainEnd, DrainMemory, DrainPlan, News, Removal, RemovedState
+from millrace_operator.decision.drain_memory import (
+    DrainEnd,
+    DrainMemory,
+    DrainPlan,
+    News,
+    Removal,
+    RemovedState,
+    Victim,
+)
 from millrace_operator.decision.drain_scene import Scene
 from millrace_operator.decision.drained import is_confirmed_by_broker, is_drained, is_harmless, is_starting
+from millrace_operator.decision.rearming import RETRY_SECONDS
 from millrace_operator.decision.victims import rank, rank_at_worst
 from millrace_operator.model.pool_state import Pod
 
@@ -61,7 +70,8 @@ def verify(memory: DrainMemory, scene: Scene) -> tuple[DrainMemory, DrainPlan]:
 
 def _ripe(scene: Scene, memory: DrainMemory) -> tuple[Pod, ...]:
     victims = [(pod, memory.victims[pod.uid]) for pod in scene.live if pod.uid in memory.victims]
-    drained = [pod for pod, victim in victims if is_drained(victim, pod, scene=scene, memory=memory)]
+    asked = [(pod, victim) for pod, victim in victims if not _is_doubted(victim, scene.now)]
+    drained = [pod for pod, victim in asked if is_drained(victim, pod, scene=scene, memory=memory)]
     uids = frozenset(pod.uid for pod in drained)
     if not is_confirmed_by_broker(uids, scene=scene, memory=memory):
         drained = [pod for pod in drained if is_harmless(pod, scene=scene, memory=memory)]
@@ -70,6 +80,11 @@ def _ripe(scene: Scene, memory: DrainMemory) -> tuple[Pod, ...]:
     # Kubernetes would take such a pod first, whatever another one costs.
     blocking = [rank_at_worst(pod, now=scene.now) for pod in scene.live if pod.uid not in ripe]
     return tuple(sorted((pod for pod in drained if rank(pod) <= min(blocking, default=rank(pod))), key=rank)[:limit])
+
+
+def _is_doubted(victim: Victim, now: float) -> bool:
+    # It is not waited for: the others go, and it is asked again a little later.
+    return victim.doubted_at is not None and now - victim.doubted_at < RETRY_SECONDS
 
 
 def _state(pod: Pod, scene: Scene, memory: DrainMemory) -> RemovedState:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from millrace_contracts.resources import DRAINING_SINCE, POD_DELETION_COST
 from millrace_operator.actuation.drain import Drainer, DrainReport
 from millrace_operator.api.worker_pool import SourceType, WorkerPool
@@ -51,7 +53,10 @@ class Control:
 
     log: list[tuple[Any, ...]]
     answers: bool = True
-    holds: bool = False
+    held: Mapping[str, int] = field(default_factory=dict)
+    """Tasks in workers, where it is not none."""
+    silent: Collection[str] = ()
+    """Workers that do not answer what they hold."""
     error: ControlError | None = None
 
     async def cancel_consumer(self, queue: str, nodes: Collection[str]) -> frozenset[str]:
@@ -62,14 +67,14 @@ class Control:
         """Note the command, and answer for every worker or for none."""
         return self._tell("add", queue, nodes)
 
-    async def holding_nothing(self, nodes: Collection[str]) -> frozenset[str]:
-        """Note the question, and answer for every worker or for none."""
+    async def tasks_held(self, nodes: Collection[str]) -> Mapping[str, int]:
+        """Note the question, and answer for those that are not silent."""
         if not nodes:
-            return frozenset()
+            return {}
         if self.error:
             raise self.error
         self.log.append(("ask", *sorted(nodes)))
-        return frozenset() if self.holds else frozenset(nodes)
+        return {node: self.held.get(node, 0) for node in nodes if node not in self.silent}
 
     async def close(self) -> None:
         """Note that it was closed."""
@@ -166,12 +171,13 @@ def test_the_order_is_annotate_cancel_ask_mark_lower() -> None:
     assert stage.drainer.is_draining("u")
 
 
-def test_a_victim_that_does_not_say_that_it_holds_nothing_stays() -> None:
+@pytest.mark.parametrize("says", [{"held": {"worker@b": 1}}, {"silent": ["worker@b"]}], ids=["holds one", "silent"])
+def test_a_victim_that_does_not_say_that_it_holds_nothing_stays(says: dict[str, Any]) -> None:
     """Its heartbeats said that nothing runs."""
     stage = Stage()
-    stage.control.holds = True
+    vars(stage.control).update(says)
 
-    report = drained(stage)
+    report = [stage.step(1) for _ in range(3)][-1]
 
     assert ScaleOutcome(previous=2, current=2) == report.outcome
     assert "b did not say that nothing is held there" == report.holds

@@ -29,14 +29,20 @@ POOLS = st.fixed_dictionaries(
         "watch_delay_seconds": st.sampled_from([0.0, 0.75]),
     }
 )
+ANSWERS = st.booleans()
+"""False: the workers are without remote control."""
 
 
-def play(made: dict[str, Any], moments: list[dict[str, Any]]) -> World:
+def play(made: dict[str, Any], moments: list[dict[str, Any]], *, answers: bool = True) -> World:
     policy = PoolPolicy(
         concurrency=made["concurrency"], min_replicas=0, max_replicas=6, idle_seconds=10.0, drain_timeout_seconds=30.0
     )
     pool = World(
-        pods=made["pods"], policy=policy, task_seconds=made["task_seconds"], start_seconds=made["start_seconds"]
+        pods=made["pods"],
+        policy=policy,
+        task_seconds=made["task_seconds"],
+        start_seconds=made["start_seconds"],
+        answers=answers,
     )
     pool.watch_delay_seconds = made["watch_delay_seconds"]
     for moment in moments:
@@ -69,9 +75,9 @@ def test_every_pod_works_again_once_it_is_needed(made: dict[str, Any], moments: 
 
 
 @settings(max_examples=40)
-@given(POOLS, MOMENTS)
-def test_an_idle_pool_reaches_its_size(made: dict[str, Any], moments: list[dict[str, Any]]) -> None:
-    pool = play(made, moments)
+@given(made=POOLS, moments=MOMENTS, answers=ANSWERS)
+def test_an_idle_pool_reaches_its_size(made: dict[str, Any], moments: list[dict[str, Any]], *, answers: bool) -> None:
+    pool = play(made, moments, answers=answers)
     pool.is_blind, pool.waiting = False, 0
 
     pool.steps(0, seconds=200)

@@ -19,6 +19,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
+    worker_enable_remote_control=os.environ.get("REMOTE_CONTROL") != "off",
     broker_connection_retry_on_startup=True,
     broker_transport_options={"confirm_publish": True},
 )

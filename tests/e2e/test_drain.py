@@ -241,3 +241,16 @@ def test_a_drain_outlives_its_operator_and_ends_when_the_load_is_back(adopted: P
         timeout_seconds=60,
         explain=adopted.describe,
     )
+
+
+def test_idle_workers_without_remote_control_go_when_their_queue_was_quiet(adopted: Platform) -> None:
+    """Their heartbeats say that they are idle, but nobody can tell them to take no more tasks."""
+    adopted.kubectl.run("set", "env", f"deployment/{NAME}", "REMOTE_CONTROL=off")
+    tasks = {_name("deaf"): 0.1}
+    _publish(adopted, tasks)
+    _wait_for_end(adopted, tasks)
+
+    adopted.wait_for_pool_at(0, pool=NAME)
+
+    assert "WorkersDoNotAnswer" in _events(adopted)
+    assert _once(tasks) == _journal(adopted, tasks)

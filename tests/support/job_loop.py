@@ -3,7 +3,7 @@
 # ruff: noqa: D102, ARG002 - the fakes have the methods of the ports, which are documented there
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -133,6 +133,9 @@ class Cluster:
 
     def tell(self, by_pool: Mapping[tuple[str, str], int]) -> None:
         self.held_back_tasks = by_pool
+
+    def renew_with(self, look_again: Callable[[], Awaitable[None]]) -> None:
+        self.look_again = look_again
 
     def has_prediction_job(self, uid: str) -> bool:
         return uid in self.jobs

@@ -38,6 +38,10 @@ HURRY_SECONDS: Final = 3.0
 HURRIED_PAUSE_SECONDS: Final = 0.2
 """After something was done for a job it is looked at more often for a while: a small one is over before the next look,
 and whoever applied it waits to be told."""
+RENEWAL_SECONDS: Final = 0.25
+"""How long the pools wait for a look at jobs that were not planned yet."""
+MOST_UNPLANNED: Final = 100
+"""Of these, so that many new jobs do not delay the pools."""
 _WRITES_AT_A_TIME: Final = 4
 """Of news, and as many of mere counts: somebody waits for a job that has ended, and counts must not be in the way."""
 
@@ -117,6 +121,7 @@ class JobLoop:
         self._tally = Tally(metrics)
         self._roster = Roster()
         self._held_back = HeldBack()
+        context.held_back.renew_with(self.renew_held_back)
         self._paces: dict[str, Pace] = {}
         self._news = asyncio.Semaphore(_WRITES_AT_A_TIME)
         self._counts = asyncio.Semaphore(_WRITES_AT_A_TIME)
@@ -141,6 +146,7 @@ class JobLoop:
         if changed:
             self._hurries_until = now + HURRY_SECONDS
         ledgers |= await self._ledgers.read_all(changed)
+        self._context.held_back.tell(self._held_back.count_again({uid: ledgers[uid] for uid in changed}))
         steps |= {uid: step for uid in changed if (step := self._decide(jobs[uid], ledgers, pools)) is not None}
         for uid, step in steps.items():
             self._tell(jobs[uid], step, ledgers.get(uid, LedgerMissing()))
@@ -149,6 +155,18 @@ class JobLoop:
         self._tally.count_jobs(self._roster.states)
         if any(isinstance(ledger, LedgerUnknown) for ledger in ledgers.values()):
             operator_metrics.count_observation_failure("ledger")
+
+    async def renew_held_back(self) -> None:
+        """Look again at jobs that were not planned yet: by now their first shards may wait in the queue."""
+        unplanned = self._held_back.unplanned[:MOST_UNPLANNED]
+        if not unplanned:
+            return
+        try:
+            async with asyncio.timeout(RENEWAL_SECONDS):
+                ledgers = await self._ledgers.read_all(unplanned)
+        except TimeoutError:
+            return  # What was told last is used; the next look comes within a second.
+        self._context.held_back.tell(self._held_back.count_again(ledgers))
 
     def pause_seconds(self) -> float:
         """Say how long after the beginning of a look the next one is due."""

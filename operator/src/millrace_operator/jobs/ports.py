@@ -1,6 +1,6 @@
 """What the job loop needs from outside, in its own words, so that it can be read and tested without a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -42,6 +42,10 @@ class HeldBackBoard(Protocol):
 
     def tell(self, by_pool: Mapping[tuple[str, str], int]) -> None:
         """Replace what was told before, by namespace and name of the pool."""
+        ...
+
+    def renew_with(self, look_again: Callable[[], Awaitable[None]]) -> None:
+        """Name who looks again, and tells, before what was told is used."""
         ...
 
 

@@ -58,6 +58,10 @@ class KnownFuture(Protocol):
 class HeldBackTasks(Protocol):
     """Knows tasks that wait in no queue."""
 
+    async def renew(self) -> None:
+        """Look again at what may have changed since; does not raise."""
+        ...
+
     def of(self, pool: Key) -> int:
         """Tell how many tasks prediction jobs hold back for a pool."""
         ...

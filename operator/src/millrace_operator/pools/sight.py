@@ -40,6 +40,7 @@ async def look(context: PoolLoopContext, snapshot: Snapshot, *, horizon_seconds:
         if pool.triton is not None
     }
     loads = await context.inference.loads(with_triton) if with_triton else {}
+    await context.held_back.renew()
     now = context.clock.now().timestamp()
     return Sight(
         now=now,

@@ -1,11 +1,14 @@
 """The whole loop against ports of our own; the ledger store against a real Redis is in the integration tests."""
 
+import asyncio
+
 import pytest
 from job_loop import Rig
 from operator_jobs import UID, job_body, verdict
 
 from millrace_contracts.errors import JobFailure
 from millrace_operator.jobs.loop import HURRIED_PAUSE_SECONDS
+from millrace_operator.jobs.readings import Ledger
 
 
 def test_one_look_submits_publishes_and_reports_queued() -> None:
@@ -175,6 +178,44 @@ def test_shards_that_are_held_back_are_told_to_their_pool_also_while_redis_is_aw
     rig.ledgers.is_away = True
     rig.look()
     assert {("millrace", "digits"): 92} == rig.cluster.held_back_tasks
+
+
+def test_a_job_that_was_planned_since_is_told_when_its_pool_asks() -> None:
+    """Otherwise the pool would see its first shards in the queue, and only in the next pass the many others."""
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(state="dispatched", total=100, shards_total=100, shards_dispatched=8, first_shard_at=1.0)
+
+    asyncio.run(rig.cluster.look_again())
+
+    assert {("millrace", "digits"): 92} == rig.cluster.held_back_tasks
+
+
+def test_no_ledger_is_read_for_the_pools_when_every_job_is_planned() -> None:
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(state="dispatched", total=100, shards_total=100, shards_dispatched=8, first_shard_at=1.0)
+    rig.look()
+    read = len(rig.ledgers.asked)
+
+    asyncio.run(rig.cluster.look_again())
+
+    assert read == len(rig.ledgers.asked)
+
+
+def test_a_redis_that_does_not_answer_delays_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("millrace_operator.jobs.loop.RENEWAL_SECONDS", 0.01)
+    rig = Rig(job_body())
+    rig.look()
+
+    async def never(_: list[str]) -> dict[str, Ledger]:
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(rig.ledgers, "read_all", never)
+    asyncio.run(rig.cluster.look_again())
+
+    assert {("millrace", "digits"): 0} == rig.cluster.held_back_tasks
 
 
 def test_a_job_with_max_workers_asks_for_no_more_than_its_share() -> None:

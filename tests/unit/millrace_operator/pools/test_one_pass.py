@@ -35,6 +35,18 @@ def test_tasks_that_jobs_hold_back_are_demand_with_a_word_of_their_own() -> None
     assert cluster.statuses[0]["queue"]["ready"] == 8, "the queue is told as it is"
 
 
+def test_what_jobs_hold_back_is_asked_after_the_queue_was_read() -> None:
+    cluster = LoopCluster()
+
+    async def look_again() -> None:
+        cluster.held_back.tell({("ml", "digits"): 88})
+
+    cluster.held_back.renew_with(look_again)
+    cluster.run(digits=queue(ready=8))
+
+    assert cluster.scales == [12]
+
+
 def test_counts_are_written_every_five_seconds_at_most() -> None:
     cluster = LoopCluster(replicas={"digits": 12})
     cluster.run(digits=queue(ready=96))

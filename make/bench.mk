@@ -34,9 +34,7 @@ PARTS ?=
 
 .PHONY: bench-pipeline
 bench-pipeline: setup docker build-images ## The loop: gateway, ingest bridge, recommender, outages (PARTS="gateway ingest" names some)
-	# The local cluster takes a quarter of two cores even when nothing happens: it stands still meanwhile.
-	if docker pause millrace-control-plane >/dev/null 2>&1; then \
-	  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; fi; \
+	$(CLUSTER_STANDS_STILL) \
 	.venv/bin/python -m millrace_loadtest.pipeline.bench $(PARTS) \
 	  --thresholds loadtest/scenarios/pipeline/thresholds.yaml --report loadtest/scenarios/pipeline/report.json
 
@@ -45,9 +43,7 @@ JOBS_BENCH := .venv/bin/python -m millrace_loadtest.jobs.bench \
 
 .PHONY: bench-jobs
 bench-jobs: setup docker build-images ## PredictionJobs: speed, scaling, kills, planning, fairness, estimates, then bench-jobs-cluster (PARTS="kills planning" names some)
-	# The cluster stands still meanwhile, as above.
-	if docker pause millrace-control-plane >/dev/null 2>&1; then \
-	  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; fi; \
+	$(CLUSTER_STANDS_STILL) \
 	$(JOBS_BENCH) $(or $(PARTS),local)
 	$(if $(PARTS),,$(MAKE) bench-jobs-cluster)
 

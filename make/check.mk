@@ -33,6 +33,7 @@ test-unit: setup ## Unit tests: no network, no containers, under 30 s
 test-integration: setup tools docker build-images ## Against real RabbitMQ, Redis, Triton, Kafka and others in containers
 	@local/test-needs.sh
 	@local/java-servers.sh all
+	$(CLUSTER_STANDS_STILL) \
 	$(PYTEST) $(WAITING_IN_PARALLEL) tests/integration
 
 .PHONY: test-e2e

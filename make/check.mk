@@ -25,7 +25,7 @@ format: setup ## Format the code and fix what ruff can fix
 	.venv/bin/ruff format .
 
 .PHONY: test-unit
-test-unit: setup ## Unit tests: no network, no containers, under 30 s
+test-unit: setup ## Unit tests: no network, no containers, about a minute
 	@local/test-needs.sh
 	$(PYTEST) $(IN_PARALLEL) tests/unit
 

@@ -2,7 +2,8 @@
 
 # It takes a quarter of two cores even when nothing happens: in a recipe, before what measures or computes much.
 CLUSTER_STANDS_STILL := if docker pause millrace-control-plane >/dev/null 2>&1; then \
-  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; fi;
+  trap 'docker unpause millrace-control-plane >/dev/null' EXIT; \
+  echo '    the local cluster stands still meanwhile'; fi;
 
 .PHONY: docker
 docker: ## Have a Docker that answers (installs and starts it on Debian as root)

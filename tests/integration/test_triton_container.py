@@ -86,8 +86,11 @@ def _wait_for_line(triton: Container, line: str) -> None:
     wait_until(lambda: line in triton.last_lines(), what=f"Triton to say {line!r}", explain=triton.last_lines)
 
 
-def _status_at_its_end(triton: Container) -> int:
+def _tell_to_end(triton: Container) -> None:
     docker("kill", "--signal=TERM", triton.name)
+
+
+def _status_at_its_end(triton: Container) -> int:
     wait_until(lambda: not triton.is_running(), what="Triton to end", timeout_seconds=30, explain=triton.last_lines)
     return int(json.loads(docker("inspect", triton.name))[0]["State"]["ExitCode"])
 
@@ -95,6 +98,8 @@ def _status_at_its_end(triton: Container) -> int:
 def test_a_triton_that_loads_its_models_ends_when_it_is_told_to(make_triton: MakeTriton) -> None:
     triton = make_triton(NEVER_LOADED)
     _wait_for_line(triton, "loading: model:1")
+
+    _tell_to_end(triton)
 
     assert 128 + 15 == _status_at_its_end(triton)
 
@@ -113,6 +118,7 @@ def test_a_triton_that_serves_answers_what_it_has_begun_and_ends_well(make_trito
     with ThreadPoolExecutor() as threads:
         answer = threads.submit(ask)
         _wait_for_line(triton, "has begun")
+        _tell_to_end(triton)
         assert 0 == _status_at_its_end(triton)
         assert [7] == answer.result().as_numpy("y").tolist()
 
@@ -120,6 +126,4 @@ def test_a_triton_that_serves_answers_what_it_has_begun_and_ends_well(make_trito
 def test_a_triton_that_cannot_load_says_so_with_its_own_status(make_triton: MakeTriton) -> None:
     triton = make_triton("not a program")
 
-    wait_until(lambda: not triton.is_running(), what="Triton to end", explain=triton.last_lines)
-
-    assert 1 == int(json.loads(docker("inspect", triton.name))[0]["State"]["ExitCode"])
+    assert 1 == _status_at_its_end(triton)

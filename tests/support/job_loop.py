@@ -134,7 +134,7 @@ class Cluster:
     def tell(self, by_pool: Mapping[tuple[str, str], int]) -> None:
         self.held_back_tasks = by_pool
 
-    def renew_with(self, look_again: Callable[[], Awaitable[None]]) -> None:
+    def look_again_by(self, look_again: Callable[[], Awaitable[None]]) -> None:
         self.look_again = look_again
 
     def has_prediction_job(self, uid: str) -> bool:

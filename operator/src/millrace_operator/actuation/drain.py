@@ -16,13 +16,7 @@ from millrace_operator.actuation.pods import mark_draining, mark_for_deletion, u
 from millrace_operator.actuation.worker_control import WorkerControl
 from millrace_operator.api.worker_pool import SourceType, WorkerPool
 from millrace_operator.clock import Clock
-from millrace_operator.decision.drain import (
-    after_cancel,
-    after_lowering,
-    after_question,
-    after_rearm,
-    plan_drain,
-)
+from millrace_operator.decision.drain import after_cancel, after_lowering, after_question, after_rearm, plan_drain
 from millrace_operator.decision.drain_memory import (
     DrainEnd,
     DrainMemory,

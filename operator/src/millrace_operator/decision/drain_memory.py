@@ -62,6 +62,7 @@ class Victim:
     rearm_sent_at: float | None = None
     """Set: it is on its way back to work."""
     rearms_sent: int = 0
+    """None of which was answered."""
 
     @property
     def is_rearming(self) -> bool:

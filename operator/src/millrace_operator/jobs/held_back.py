@@ -14,10 +14,11 @@ class HeldBack:
         self._jobs: Mapping[str, PredictionJob] = {}
         self._by_uid: dict[str, int] = {}
         self._unplanned: dict[str, None] = {}
+        """A set that keeps its order."""
 
     @property
     def unplanned(self) -> list[str]:
-        """The jobs whose number of shards was not known yet, those first that were seen first."""
+        """The jobs that were being planned, those first that were seen first."""
         return list(self._unplanned)
 
     def count(self, jobs: Mapping[str, PredictionJob], ledgers: Mapping[str, Ledger]) -> dict[tuple[str, str], int]:
@@ -42,7 +43,7 @@ class HeldBack:
             self._forget(uid)
         elif isinstance(ledger, LedgerReading):
             self._by_uid[uid] = ledger.held_back
-            if ledger.shards_total is None:
+            if ledger.is_being_planned:
                 self._unplanned.setdefault(uid)
             else:
                 self._unplanned.pop(uid, None)

@@ -38,8 +38,8 @@ HURRY_SECONDS: Final = 3.0
 HURRIED_PAUSE_SECONDS: Final = 0.2
 """After something was done for a job it is looked at more often for a while: a small one is over before the next look,
 and whoever applied it waits to be told."""
-RENEWAL_SECONDS: Final = 0.25
-"""How long the pools wait for a look at jobs that were not planned yet."""
+SECOND_LOOK_SECONDS: Final = 0.25
+"""How long the pools wait for another look at jobs that were being planned."""
 MOST_UNPLANNED: Final = 100
 """Of these, so that many new jobs do not delay the pools."""
 _WRITES_AT_A_TIME: Final = 4
@@ -121,7 +121,7 @@ class JobLoop:
         self._tally = Tally(metrics)
         self._roster = Roster()
         self._held_back = HeldBack()
-        context.held_back.renew_with(self.renew_held_back)
+        context.held_back.look_again_by(self.look_again_at_unplanned)
         self._paces: dict[str, Pace] = {}
         self._news = asyncio.Semaphore(_WRITES_AT_A_TIME)
         self._counts = asyncio.Semaphore(_WRITES_AT_A_TIME)
@@ -156,13 +156,13 @@ class JobLoop:
         if any(isinstance(ledger, LedgerUnknown) for ledger in ledgers.values()):
             operator_metrics.count_observation_failure("ledger")
 
-    async def renew_held_back(self) -> None:
-        """Look again at jobs that were not planned yet: by now their first shards may wait in the queue."""
+    async def look_again_at_unplanned(self) -> None:
+        """Look again at jobs that were being planned: by now their first shards may wait in the queue."""
         unplanned = self._held_back.unplanned[:MOST_UNPLANNED]
         if not unplanned:
             return
         try:
-            async with asyncio.timeout(RENEWAL_SECONDS):
+            async with asyncio.timeout(SECOND_LOOK_SECONDS):
                 ledgers = await self._ledgers.read_all(unplanned)
         except TimeoutError:
             return  # What was told last is used; the next look comes within a second.

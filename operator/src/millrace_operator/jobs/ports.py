@@ -44,7 +44,7 @@ class HeldBackBoard(Protocol):
         """Replace what was told before, by namespace and name of the pool."""
         ...
 
-    def renew_with(self, look_again: Callable[[], Awaitable[None]]) -> None:
+    def look_again_by(self, look_again: Callable[[], Awaitable[None]]) -> None:
         """Name who looks again, and tells, before what was told is used."""
         ...
 

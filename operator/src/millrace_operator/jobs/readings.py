@@ -79,6 +79,12 @@ class LedgerReading:
         return self.succeeded + self.failed
 
     @property
+    def is_being_planned(self) -> bool:
+        """Tell whether its shards may be published at any moment, and nobody knows how many they are."""
+        is_under_way = self.plan_published_at is not None and not self.is_suspended and not self.stop_reason
+        return is_under_way and self.state == State.SUBMITTED and self.shards_total is None
+
+    @property
     def held_back(self) -> int:
         """Shards that wait in no queue, because the window of the job is full."""
         if self.shards_total is None or self.is_suspended or self.stop_reason or self.state != State.DISPATCHED:

@@ -22,11 +22,11 @@ class HeldBackTasks:
         """Replace what was told before."""
         self._by_pool = dict(by_pool)
 
-    def renew_with(self, look_again: Callable[[], Awaitable[None]]) -> None:
+    def look_again_by(self, look_again: Callable[[], Awaitable[None]]) -> None:
         """Name who looks again, and tells, before what was told is used."""
         self._look_again = look_again
 
-    async def renew(self) -> None:
+    async def look_again(self) -> None:
         """Have it told anew, where it may have changed."""
         if self._look_again is not None:
             await self._look_again()

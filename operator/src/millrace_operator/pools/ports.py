@@ -58,7 +58,7 @@ class KnownFuture(Protocol):
 class HeldBackTasks(Protocol):
     """Knows tasks that wait in no queue."""
 
-    async def renew(self) -> None:
+    async def look_again(self) -> None:
         """Look again at what may have changed since; does not raise."""
         ...
 

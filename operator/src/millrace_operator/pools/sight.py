@@ -40,7 +40,8 @@ async def look(context: PoolLoopContext, snapshot: Snapshot, *, horizon_seconds:
         if pool.triton is not None
     }
     loads = await context.inference.loads(with_triton) if with_triton else {}
-    await context.held_back.renew()
+    # After the queues: a task that was seen there must not be taken for all of its job.
+    await context.held_back.look_again()
     now = context.clock.now().timestamp()
     return Sight(
         now=now,

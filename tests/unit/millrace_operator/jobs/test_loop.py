@@ -1,6 +1,8 @@
 """The whole loop against ports of our own; the ledger store against a real Redis is in the integration tests."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from job_loop import Rig
@@ -8,7 +10,7 @@ from operator_jobs import UID, job_body, verdict
 
 from millrace_contracts.errors import JobFailure
 from millrace_operator.jobs.loop import HURRIED_PAUSE_SECONDS
-from millrace_operator.jobs.readings import Ledger
+from millrace_operator.jobs.readings import Ledger, LedgerReading
 
 
 def test_one_look_submits_publishes_and_reports_queued() -> None:
@@ -203,8 +205,29 @@ def test_no_ledger_is_read_for_the_pools_when_every_job_is_planned() -> None:
     assert read == len(rig.ledgers.asked)
 
 
+@pytest.mark.parametrize("why", [{"stop_reason": "Cancelled"}, {"state": "finalized"}], ids=lambda why: next(iter(why)))
+def test_a_job_that_will_not_be_planned_is_not_looked_at_again_for_the_pools(why: dict[str, Any]) -> None:
+    """A hundred of those would keep the next one from being looked at."""
+    rig = Rig(job_body())
+    rig.look()
+    rig.set(**why)
+    rig.look()
+    read = len(rig.ledgers.asked)
+
+    asyncio.run(rig.cluster.look_again())
+
+    assert read == len(rig.ledgers.asked)
+
+
+def test_a_job_that_is_suspended_is_not_being_planned() -> None:
+    planned = LedgerReading(state="submitted", plan_published_at=1.0)
+
+    assert planned.is_being_planned
+    assert not replace(planned, is_suspended=True).is_being_planned
+
+
 def test_a_redis_that_does_not_answer_delays_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millrace_operator.jobs.loop.RENEWAL_SECONDS", 0.01)
+    monkeypatch.setattr("millrace_operator.jobs.loop.SECOND_LOOK_SECONDS", 0.01)
     rig = Rig(job_body())
     rig.look()
 

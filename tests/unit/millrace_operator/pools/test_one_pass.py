@@ -41,7 +41,7 @@ def test_what_jobs_hold_back_is_asked_after_the_queue_was_read() -> None:
     async def look_again() -> None:
         cluster.held_back.tell({("ml", "digits"): 88})
 
-    cluster.held_back.renew_with(look_again)
+    cluster.held_back.look_again_by(look_again)
     cluster.run(digits=queue(ready=8))
 
     assert cluster.scales == [12]
